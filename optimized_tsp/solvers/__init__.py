@@ -1,0 +1,1 @@
+"""Pure optimization: the solver contract, the registry and the solvers themselves."""
