@@ -46,6 +46,12 @@ class SolverParameters(StrictModel):
         description="Time limit in seconds of wall time, from the start to the stored solution.",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="Seed of every random choice.")
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Cores to use; never more than the service allows one solve (the default).",
+    )
 
 
 class SolutionStatus(StrEnum):
@@ -199,13 +205,14 @@ class Solver(Protocol[InstanceT, ParametersT, SolutionT]):
         instance: InstanceT,
         parameters: ParametersT,
         *,
-        threads: int,
+        seed: int,
         stop: StopSignal,
         on_incumbent: Callable[[Incumbent[SolutionT]], None],
         start: SolutionT | None,
     ) -> Outcome[SolutionT]:
         """Solve, within `parameters.timeout` seconds of wall time counted from this call.
 
+        `parameters.threads` is set by whoever runs the solver (None counts as 1).
         `start` is a known solution (for instance from an interrupted run): the answer is never
         worse. `on_incumbent` is called from the calling thread or another one, never concurrently.
         When `stop` is set the best solution so far is returned with `StopReason.CANCELLED`.
