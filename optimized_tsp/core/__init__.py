@@ -1,0 +1,1 @@
+"""What everything above stands on: settings, errors, the database, Redis, logging, ids."""

@@ -1,0 +1,111 @@
+"""Every setting of the service: environment variables with the prefix `OPTIMIZED_TSP_`."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, PostgresDsn, RedisDsn, SecretStr, TypeAdapter, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["ENV_PREFIX", "Auth", "LogFormat", "Settings"]
+
+ENV_PREFIX = "OPTIMIZED_TSP_"
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Auth(StrEnum):
+    """Whether callers need an API key."""
+
+    OFF = "off"
+    REQUIRED = "required"
+
+
+def _default_data_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/optimized-tsp")
+    return platformdirs.user_data_path("optimized-tsp", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Settings, read from the environment once per process. Times are in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Folder of the embedded servers' data, passwords and logs.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Postgres, as postgresql://user:password@host:port/name. Unset: embedded.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey, as redis://:password@host:port/0. Unset: embedded.",
+    )
+    workers: int = Field(
+        default=2, ge=1, le=256, description="Worker processes of `up`; each solves one job."
+    )
+    solver_threads: int = Field(
+        default_factory=lambda: min(8, os.cpu_count() or 1),
+        ge=1,
+        le=1024,
+        description="Cores one solve may use.",
+    )
+    max_body_bytes: int = Field(
+        default=32 * 2**20, ge=1024, description="Largest request body; a larger one gets 413."
+    )
+    max_nodes: int = Field(default=100_000, ge=1, description="Most nodes of one instance.")
+    max_edges: int = Field(default=2_000_000, ge=1, description="Most edges of one instance.")
+    max_timeout_s: float = Field(
+        default=3600.0, gt=0, description="Largest time limit a job may ask for."
+    )
+    lease_s: float = Field(
+        default=15.0,
+        ge=1,
+        description="How long a worker owns a job without a sign of life; renewed every third.",
+    )
+    log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="Form of the log lines.")
+    auth: Auth = Field(
+        default=Auth.OFF,
+        description="Whether callers need an API key; `off` only on a loopback address.",
+    )
+
+    @model_validator(mode="after")
+    def _check_auth(self) -> Settings:
+        if self.auth is Auth.REQUIRED:
+            raise ValueError(
+                "OPTIMIZED_TSP_AUTH=required is not available in this version; "
+                "leave it off and bind to 127.0.0.1"
+            )
+        if self.host not in _LOOPBACK:
+            raise ValueError(
+                f"OPTIMIZED_TSP_AUTH=off is refused on {self.host}: "
+                "anybody could submit jobs; set OPTIMIZED_TSP_HOST=127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_urls(self) -> Settings:
+        if (self.database_url is None) != (self.redis_url is None):
+            raise ValueError(
+                "set both OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL "
+                "to use your own servers, or neither for the embedded ones"
+            )
+        if self.database_url is not None and self.redis_url is not None:
+            TypeAdapter(PostgresDsn).validate_python(self.database_url.get_secret_value())
+            TypeAdapter(RedisDsn).validate_python(self.redis_url.get_secret_value())
+        return self

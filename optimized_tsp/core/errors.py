@@ -1,0 +1,108 @@
+"""Errors of the business: each knows its HTTP status and how to say itself to a person (RFC 9457)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from optimized_tsp.solvers.contract import Problem
+
+__all__ = [
+    "MAX_PROBLEMS",
+    "BodyTooLarge",
+    "InvalidInput",
+    "NotFound",
+    "ServiceError",
+    "ServiceUnavailable",
+    "StateConflict",
+    "Unsupported",
+]
+
+MAX_PROBLEMS = 100
+
+
+class ServiceError(Exception):
+    """An error the caller is told about.
+
+    Attributes:
+        status: HTTP status code.
+        code: stable identifier, the last part of the problem's `type`.
+        title: the same sentence for every occurrence.
+        detail: what happened this time and what to do next.
+        problems: what is wrong with the input, place by place.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Something went wrong on our side."
+
+    def __init__(self, detail: str, problems: list[Problem] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = (problems or [])[:MAX_PROBLEMS]
+
+    def headers(self) -> dict[str, str]:
+        """Extra response headers."""
+        return {}
+
+    def extensions(self) -> dict[str, Any]:
+        """Extra members of the problem document."""
+        return {}
+
+
+class InvalidInput(ServiceError):
+    """The request cannot be understood or breaks a rule."""
+
+    status = 422
+    code = "invalid-input"
+    title = "The request is not valid."
+
+
+class NotFound(ServiceError):
+    """There is no such thing, or it belongs to somebody else."""
+
+    status = 404
+    code = "not-found"
+    title = "There is no such resource."
+
+
+class StateConflict(ServiceError):
+    """The resource is not in a state that allows this."""
+
+    status = 409
+    code = "state-conflict"
+    title = "The resource is in a state that does not allow this."
+
+
+class Unsupported(ServiceError):
+    """The body is of a media type we do not read."""
+
+    status = 415
+    code = "unsupported-media-type"
+    title = "The body is of a type this call does not read."
+
+
+class BodyTooLarge(ServiceError):
+    """The body is larger than the limit."""
+
+    status = 413
+    code = "body-too-large"
+    title = "The request body is too large."
+
+    def __init__(self, *, limit: int, size: int | None) -> None:
+        sent = f"{size} bytes were announced" if size is not None else "more was sent"
+        super().__init__(f"A body may have at most {limit} bytes; {sent}.")
+        self.limit, self.size = limit, size
+
+    def extensions(self) -> dict[str, Any]:
+        return {"limit_bytes": self.limit, "sent_bytes": self.size}
+
+
+class ServiceUnavailable(ServiceError):
+    """A server we stand on does not answer; nothing was stored."""
+
+    status = 503
+    code = "unavailable"
+    title = "The service cannot do this right now."
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "5"}
