@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Example",
     "InfeasibilityCertificate",
     "Incumbent",
     "InstanceSize",
@@ -27,6 +28,7 @@ __all__ = [
     "SolverParameters",
     "StopReason",
     "StopSignal",
+    "StrictModel",
     "relative_gap",
 ]
 
@@ -132,6 +134,21 @@ class InstanceSize:
     num_edges: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A ready instance of a solver.
+
+    `submission` is a whole submission body, as JSON values. `labels` names the nodes (or items) for
+    people, by number; empty where there are no names. `attribution` credits the source of the data.
+    """
+
+    name: str
+    description: str
+    submission: dict[str, Any]
+    labels: list[str]
+    attribution: str
+
+
 InstanceT = TypeVar("InstanceT", bound=BaseModel)
 ParametersT = TypeVar("ParametersT", bound=SolverParameters)
 SolutionT = TypeVar("SolutionT", bound=BaseModel)
@@ -199,6 +216,9 @@ class Solver(Protocol[InstanceT, ParametersT, SolutionT]):
 
     def validate(self, instance: InstanceT) -> None:
         """Raise `InvalidInstance` for what the schema cannot express (ranges, exact costs)."""
+
+    def examples(self) -> list[Example]:
+        """Ready instances, the one to show first first."""
 
     def solve(
         self,

@@ -1,0 +1,122 @@
+"""A small process that has imported the engines and forks solver children on request.
+
+Importing OR-Tools takes one to two seconds, forking a process that has done so takes milliseconds.
+It is our own instead of `multiprocessing`'s because that one imports the caller's `__main__` again in
+every child (the whole command line here), dies of a SIGTERM sent to the process group, and leaves
+its children running when the process that started it is killed.
+
+Nothing outlives its parent: when the parent's end of the control socket closes, for whatever
+reason, every child is killed and the server ends; and the kernel kills the children if the server
+itself is killed (Linux). The children are the server's own, so a process id that it kills or reaps
+cannot meanwhile belong to somebody else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+
+from optimized_tsp.solvers.process import child
+from optimized_tsp.solvers.registry import all_solvers
+
+__all__ = ["FORK", "REAP", "REPLY", "REQUEST", "main"]
+
+REQUEST = struct.Struct("!ci")
+"""What to do, and to which process."""
+REPLY = struct.Struct("!i")
+"""FORK: the process id; REAP: the exit code, negative for a signal."""
+FORK = b"F"
+"""Fork a child that serves the socket which comes with the request."""
+REAP = b"R"
+"""Kill a child unless it ended already, and say how it ended."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """`python -m optimized_tsp.solvers.process.forkserver CONTROL_FD MODULE...`"""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    _outlast_signals()
+    all_solvers()
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # keeps the collector from writing to (and so copying) pages shared with children
+    _serve(control)
+
+
+def _outlast_signals() -> None:
+    """Leave the decision who ends to the parent, whoever signals all processes of a service."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A core file of a solver with gigabytes of memory would fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _serve(control: socket.socket) -> None:
+    children: set[int] = set()
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, REQUEST.size, 1)
+        if not message:
+            break
+        request, pid = REQUEST.unpack(message)
+        if request == FORK:
+            pid = _fork(control, fds[0])
+            children.add(pid)
+            control.sendall(REPLY.pack(pid))
+        elif pid in children:
+            children.remove(pid)
+            control.sendall(REPLY.pack(_reap(pid)))
+    for pid in children:
+        _reap(pid)
+
+
+def _fork(control: socket.socket, channel_fd: int) -> int:
+    server_pid = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        os.setpgid(0, 0)  # whatever the solver starts is killed with it
+        _die_with_parent(server_pid)
+        _offer_to_oom_killer()
+        child.serve(socket.socket(fileno=channel_fd))
+    os.close(channel_fd)
+    return pid
+
+
+def _reap(pid: int) -> int:
+    """Kill the child and all it started; one that ended already keeps its exit code."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # forked a moment ago and not yet the head of its group
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before we asked
+        os._exit(1)
+
+
+def _offer_to_oom_killer() -> None:
+    """When memory runs out a solver is the one to go: not the worker, not the database."""
+    score = Path("/proc/self/oom_score_adj")
+    if score.exists():
+        score.write_text("500")
+
+
+if __name__ == "__main__":
+    main()

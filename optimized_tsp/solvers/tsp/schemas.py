@@ -1,0 +1,144 @@
+"""The public shapes of the solver `tsp`: instance, parameters, solution.
+
+These models check shapes and types. What concerns several fields at once (ranges, self loops,
+exactness) is checked by `validation.py`. Importing this module is cheap: no numpy, no OR-Tools.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from optimized_tsp.solvers.contract import SolverParameters, StrictModel
+
+__all__ = ["COST_LIMIT", "Edge", "Metric", "TspInstance", "TspParameters", "TspSolution"]
+
+COST_LIMIT = 2**53
+"""Costs and n x (largest cost) stay below this: exact as a JSON number everywhere and as a double."""
+
+MAX_NODES = 10_000_000
+"""Larger node numbers are typing errors; services set lower limits of their own."""
+
+Metric = Literal["EUC_2D", "CEIL_2D", "MAN_2D", "MAX_2D", "ATT", "GEO", "HAVERSINE"]
+
+Node = Annotated[int, Field(ge=0, lt=MAX_NODES, strict=True)]
+Cost = Annotated[int, Field(ge=0, lt=COST_LIMIT, strict=True)]
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Row = Annotated[list[Cost | None], Field(fail_fast=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A directed edge; `cost` is an exact integer >= 0."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid"
+    )  # strict would refuse dicts
+
+    source: Node
+    target: Node
+    cost: Cost
+
+
+_FORMS: dict[str, tuple[str, ...]] = {
+    "edges": ("num_nodes", "edges"),
+    "coordinates": ("coordinates", "metric"),
+    "matrix": ("matrix",),
+}
+
+
+class TspInstance(StrictModel):
+    """A travelling salesman problem in exactly one of three forms.
+
+    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`. Lists fail on their first
+    malformed element, so that a large wrong body costs no more than a right one.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": list(fields)} for fields in _FORMS.values()]}
+    )
+
+    num_nodes: int | None = Field(
+        default=None, ge=1, le=MAX_NODES, description="Nodes are numbered 0 .. num_nodes - 1."
+    )
+    edges: list[Edge] | None = Field(
+        default=None,
+        fail_fast=True,
+        description="Directed edges; of several between the same nodes the cheapest counts.",
+    )
+    coordinates: list[Point] | None = Field(
+        default=None,
+        fail_fast=True,
+        min_length=1,
+        description="One [x, y] a node ([lon, lat] in degrees for HAVERSINE).",
+    )
+    metric: Metric | None = Field(
+        default=None,
+        description="Rule for distances between coordinates: TSPLIB's own (GEO is DDD.MM, latitude"
+        " first), or HAVERSINE in whole metres on a sphere of 6 371 008.8 m.",
+    )
+    scale: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Multiplies distances between coordinates before rounding."
+    )
+    matrix: list[Row] | None = Field(
+        default=None,
+        fail_fast=True,
+        min_length=1,
+        description="Square; matrix[i][j] is the cost from i to j, null where there is no edge."
+        " The diagonal is ignored.",
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one_form(self) -> Self:
+        given = [form for form in _FORMS if getattr(self, form) is not None]
+        if self.num_nodes is not None and "edges" not in given:
+            given.insert(0, "edges")
+        if self.metric is not None and "coordinates" not in given:
+            given.append("coordinates")
+        if len(given) > 1:
+            raise PydanticCustomError(
+                "several_forms",
+                "Give one form of the problem, not several at once ({forms})",
+                {"forms": ", ".join(given)},
+            )
+        if not given:
+            raise PydanticCustomError(
+                "no_form",
+                "Give the problem as num_nodes and edges, coordinates and metric, or matrix",
+            )
+        missing = [name for name in _FORMS[given[0]] if getattr(self, name) is None]
+        if missing:
+            raise PydanticCustomError(
+                "incomplete_form",
+                "This form of the problem needs {fields}; {missing} is missing",
+                {"fields": " and ".join(_FORMS[given[0]]), "missing": missing[0]},
+            )
+        if "scale" in self.model_fields_set and given[0] != "coordinates":
+            raise PydanticCustomError("scale_without_coordinates", "scale belongs to coordinates")
+        return self
+
+    @property
+    def node_count(self) -> int:
+        """Number of nodes."""
+        for nodes in (self.coordinates, self.matrix):
+            if nodes is not None:
+                return len(nodes)
+        return self.num_nodes or 0
+
+
+class TspParameters(SolverParameters):
+    """The time limit, the seed and the threads; `tsp` v1 needs no others."""
+
+
+class TspSolution(StrictModel):
+    """A closed tour through all nodes."""
+
+    node_order: list[int] = Field(
+        description="Every node once, in visiting order from node 0; the way back is implied."
+    )
+    cost: int = Field(
+        ge=0, description="Sum of the costs of the tour's edges, the closing one too."
+    )
