@@ -11,7 +11,12 @@ from uuid import UUID
 import orjson
 from sqlalchemy import URL, DateTime, MetaData, Uuid, make_url
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase
 
 __all__ = ["Base", "Database", "ReadSession", "WriteSession", "async_url"]
@@ -29,7 +34,7 @@ _CONNECT_TIMEOUT_S = 5.0
 
 
 class Base(DeclarativeBase):
-    """Base of every table; names of constraints follow one rule so that migrations can name them."""
+    """Base of every table; constraint names follow one rule, so that migrations can use them."""
 
     metadata = MetaData(
         naming_convention={
@@ -65,7 +70,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=False,
+            pool_pre_ping=True,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             connect_args={

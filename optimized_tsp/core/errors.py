@@ -1,4 +1,4 @@
-"""Errors of the business: each knows its HTTP status and how to say itself to a person (RFC 9457)."""
+"""Errors of the business: each knows its HTTP status and how to say itself (RFC 9457)."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def encode_cursor(last_id: UUID) -> str:
 
 
 def decode_cursor(cursor: str) -> UUID:
-    """The id a page starts after; raises `InvalidInput` for anything `encode_cursor` did not make."""
+    """The id a page starts after; `InvalidInput` for anything `encode_cursor` did not make."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         last_id = UUID(bytes=raw)

@@ -1,0 +1,1 @@
+"""The event log (Postgres, the truth) and the bus (Redis, the doorbell)."""

@@ -1,0 +1,124 @@
+"""The doorbell: Redis channels and the ring list, named here and nowhere else.
+
+A ring or a publication carries nothing that is needed; losing one costs time, never a job or an
+event. So a failure to ring is logged and not raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from time import monotonic
+from uuid import UUID
+
+import structlog
+from dramatiq import Message
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+__all__ = ["DRAIN_ACTOR", "QUEUE", "RING_KEY", "RINGS_KEPT", "Bus", "Channel", "ring_message"]
+
+logger = structlog.get_logger(__name__)
+
+QUEUE = "jobs"
+DRAIN_ACTOR = "drain"
+RING_KEY = "optimized-tsp:rings"
+RINGS_KEPT = 256
+"""Each worker that hears a ring works until nothing waits, so a few rings serve any backlog."""
+
+# After a failure Redis is left alone this long, so that a dead Redis does not slow every request.
+_PAUSE_S = 1.0
+_TIMEOUT_S = 0.5
+
+
+class Channel(StrEnum):
+    """The pub/sub channels; every message is a job id."""
+
+    EVENTS = "optimized-tsp:events"
+    """The job has new events."""
+    CONTROL = "optimized-tsp:control"
+    """Somebody asked to cancel the job."""
+
+
+def ring_message() -> bytes:
+    """A Dramatiq message that asks a worker to look for waiting jobs."""
+    return Message(
+        queue_name=QUEUE, actor_name=DRAIN_ACTOR, args=(), kwargs={}, options={}
+    ).encode()
+
+
+class Bus:
+    """One process's connection to Redis."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+        self._redis = Redis.from_url(
+            redis_url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._paused_until = 0.0
+        self._pending: set[asyncio.Task[None]] = set()
+
+    def ring(self) -> None:
+        """Wake a worker, in the background."""
+        self._in_background(ring=True, publications=[])
+
+    def announce(self, job_id: UUID, *, ring: bool = False) -> None:
+        """Say that a job has new events (and wake a worker), in the background."""
+        self._in_background(ring=ring, publications=[(Channel.EVENTS, job_id)])
+
+    def announce_cancel(self, job_id: UUID) -> None:
+        """Tell the worker that runs the job that it should stop, in the background."""
+        self._in_background(ring=False, publications=[(Channel.CONTROL, job_id)])
+
+    def _in_background(self, *, ring: bool, publications: list[tuple[Channel, UUID]]) -> None:
+        if monotonic() < self._paused_until:
+            return
+        task = asyncio.create_task(self._send(ring=ring, publications=publications))
+        self._pending.add(task)
+        task.add_done_callback(self._pending.discard)
+
+    async def _send(self, *, ring: bool, publications: list[tuple[Channel, UUID]]) -> None:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                if ring:
+                    pipe.lpush(RING_KEY, ring_message())
+                    pipe.ltrim(RING_KEY, 0, RINGS_KEPT - 1)
+                for channel, job_id in publications:
+                    pipe.publish(channel.value, job_id.bytes)
+                await pipe.execute()
+        except (RedisError, OSError) as error:
+            self._paused_until = monotonic() + _PAUSE_S
+            logger.warning("redis_unreachable", error=str(error), effect="slower, nothing lost")
+
+    async def ping(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return bool(await self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    @asynccontextmanager
+    async def subscription(self, channel: Channel) -> AsyncGenerator[PubSub]:
+        """One subscription on a connection of its own; raises RedisError when it cannot be had."""
+        redis = Redis.from_url(self._redis_url, socket_connect_timeout=2.0, health_check_interval=5)
+        pubsub = redis.pubsub(ignore_subscribe_messages=False)
+        try:
+            await pubsub.subscribe(channel.value)
+            yield pubsub
+        finally:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await redis.aclose()
+
+    async def close(self) -> None:
+        """Wait for what is being sent, then disconnect."""
+        if self._pending:
+            await asyncio.wait(self._pending, timeout=1.0)
+        await self._redis.aclose()

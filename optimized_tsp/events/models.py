@@ -1,0 +1,42 @@
+"""The table of events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Identity, Index, Integer, Sequence, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from optimized_tsp.core.database import Base
+
+__all__ = ["FEED_POSITIONS", "Event"]
+
+FEED_POSITIONS = Sequence("feed_positions", metadata=Base.metadata)
+"""Gives positions after commit, in commit order, to whoever holds the feed's lock."""
+
+
+class Event(Base):
+    """One event of one job. Written with the change it tells of, in the same transaction.
+
+    `position` is NULL until the event is committed and `EventLog.sequence` gave it its place.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_unsequenced_idx", "id", postgresql_where=text("position IS NULL")),
+        Index("events_position_idx", "position", unique=True),
+    )
+
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
+    position: Mapped[int | None] = mapped_column(BigInteger)
+    type: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    tenant_id: Mapped[UUID]
+    solver: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    tags: Mapped[dict[str, Any]]
+    data: Mapped[dict[str, Any]]

@@ -1,0 +1,1 @@
+"""The job: its states, its tables, how it is submitted, read, cancelled, leased and finished."""

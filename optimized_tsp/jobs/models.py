@@ -1,0 +1,142 @@
+"""The tables of jobs: instances, jobs, their best solutions and the curve of incumbents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from optimized_tsp.core.database import Base
+from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.solvers.contract import SolutionStatus, StopReason
+
+__all__ = ["Incumbent", "Instance", "Job", "Solution"]
+
+
+def _one_of(column: str, values: type[JobStatus | SolutionStatus | StopReason]) -> str:
+    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
+
+class Instance(Base):
+    """What was submitted, once per content: `payload` is canonical JSON, its hash the key."""
+
+    __tablename__ = "instances"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    solver: Mapped[str] = mapped_column(Text)
+    num_nodes: Mapped[int] = mapped_column(Integer)
+    num_edges: Mapped[int | None] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(BigInteger)
+    payload: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Job(Base):
+    """One job. Changes of `status` follow `jobs.states`; every write of a run names its fence.
+
+    `run_started_at` is when the present run began and `run_time_s` what earlier runs used up, so
+    that a resumed job gets the time that is left. Both, like the lease, go by the database's clock.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(_one_of("status", JobStatus), name="status"),
+        CheckConstraint(_one_of("solution_status", SolutionStatus), name="solution_status"),
+        CheckConstraint(_one_of("stop_reason", StopReason), name="stop_reason"),
+        CheckConstraint(
+            "(status = 'Running') = (lease_until IS NOT NULL)", name="lease_while_running"
+        ),
+        CheckConstraint(
+            "(status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)",
+            name="completed_at_when_terminal",
+        ),
+        Index("jobs_waiting_idx", "id", postgresql_where=text("status = 'Submitted'")),
+        Index("jobs_leases_idx", "lease_until", postgresql_where=text("status = 'Running'")),
+        Index("jobs_newest_idx", "tenant_id", "solver", "version", "id"),
+        Index("jobs_instance_digest_idx", "instance_digest"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    solver: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    solution_status: Mapped[str | None] = mapped_column(Text)
+    stop_reason: Mapped[str | None] = mapped_column(Text)
+    name: Mapped[str | None] = mapped_column(Text)
+    tags: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]]
+    timeout_s: Mapped[float] = mapped_column(Double)
+    instance_digest: Mapped[bytes] = mapped_column(ForeignKey("instances.digest"))
+    submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    run_started_at: Mapped[datetime | None]
+    run_time_s: Mapped[float] = mapped_column(Double, server_default="0")
+    attempt: Mapped[int] = mapped_column(Integer, server_default="0")
+    crashes: Mapped[int] = mapped_column(Integer, server_default="0")
+    fence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    leased_by: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    last_seq: Mapped[int] = mapped_column(Integer, server_default="0")
+    error: Mapped[str | None] = mapped_column(Text)
+    deleted_at: Mapped[datetime | None]
+
+
+class Solution(Base):
+    """The best solution of a job so far, replaced as better ones arrive; `final` when it ended.
+
+    `node_order` holds a tour; solvers whose answer is not a tour use `payload`. Cost and bound are
+    integers; times are seconds of solving, over all runs. `infeasibility` is the certificate.
+    """
+
+    __tablename__ = "solutions"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    cost: Mapped[int | None] = mapped_column(BigInteger)
+    lower_bound: Mapped[int | None] = mapped_column(BigInteger)
+    gap: Mapped[float | None] = mapped_column(Double)
+    first_gap: Mapped[float | None] = mapped_column(Double)
+    node_order: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
+    payload: Mapped[dict[str, Any] | None]
+    infeasibility: Mapped[dict[str, Any] | None]
+    statistics: Mapped[dict[str, Any] | None]
+    wall_time_s: Mapped[float | None] = mapped_column(Double)
+    time_to_first_s: Mapped[float | None] = mapped_column(Double)
+    time_to_best_s: Mapped[float | None] = mapped_column(Double)
+    final: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class Incumbent(Base):
+    """One point of a job's anytime curve; kept when events are pruned."""
+
+    __tablename__ = "incumbents"
+    __table_args__ = (Index("incumbents_job_id_idx", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"))
+    attempt: Mapped[int] = mapped_column(Integer)
+    elapsed_s: Mapped[float] = mapped_column(Double)
+    cost: Mapped[int | None] = mapped_column(BigInteger)
+    lower_bound: Mapped[int | None] = mapped_column(BigInteger)
+    gap: Mapped[float | None] = mapped_column(Double)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

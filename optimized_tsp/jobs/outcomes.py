@@ -1,0 +1,230 @@
+"""How a run reports and ends: progress, the final answer, failure, crash, give-back, rescue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from optimized_tsp.core.database import WriteSession
+from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.leases import Claim, locked
+from optimized_tsp.jobs.models import Incumbent, Job, Solution
+from optimized_tsp.jobs.solutions import improve, raise_bound
+from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
+from optimized_tsp.jobs.transitions import change_status, record
+from optimized_tsp.solvers.contract import SolutionStatus, StopReason
+
+__all__ = [
+    "Answer",
+    "Progress",
+    "fail",
+    "finish",
+    "give_back",
+    "record_crash",
+    "rescue_expired",
+    "save_progress",
+]
+
+_RESCUED_AT_ONCE = 50
+NO_SOLUTION_IN_TIME = (
+    "The time limit was reached before any solution was found; "
+    "allow more time with optimization_parameters.timeout."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A checked better solution (the solver's schema, with `cost`), a better bound, or both.
+
+    `elapsed_s` counts solving time over all runs of the job.
+    """
+
+    solution: dict[str, Any] | None
+    lower_bound: int | None
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a run ended, checked; `solution` as in `Progress`."""
+
+    solution_status: SolutionStatus
+    stop_reason: StopReason
+    solution: dict[str, Any] | None
+    lower_bound: int | None
+    infeasibility: dict[str, Any] | None
+    statistics: dict[str, Any] | None
+    elapsed_s: float
+
+
+async def save_progress(session: WriteSession, claim: Claim, progress: Progress) -> bool:
+    """Store progress with its event; False (and nothing stored) when it is none."""
+    job = await locked(session, claim)
+    row = await _solution_row(session, job.id)
+    better = progress.solution is not None and improve(
+        row, progress.solution, elapsed_s=progress.elapsed_s
+    )
+    raised = raise_bound(row, progress.lower_bound)
+    if not better and not raised:
+        return False
+    event = EventType.INCUMBENT if better else EventType.BOUND
+    record(session, job, event, _standing(row, progress.elapsed_s))
+    session.add(_curve_point(job, row, progress.elapsed_s))
+    return True
+
+
+async def finish(session: WriteSession, claim: Claim, answer: Answer) -> JobStatus:
+    """End the job with an answer; the better of it and what is stored already is kept."""
+    job = await locked(session, claim)
+    row = await _solution_row(session, job.id)
+    better = answer.solution is not None and improve(
+        row, answer.solution, elapsed_s=answer.elapsed_s
+    )
+    if raise_bound(row, answer.lower_bound) or better:
+        session.add(_curve_point(job, row, answer.elapsed_s))
+    row.infeasibility = answer.infeasibility
+    row.statistics = answer.statistics
+    solution_status, stop_reason = _known(row, answer)
+    if stop_reason is StopReason.CANCELLED:
+        target = JobStatus.CANCELLED
+    elif solution_status is SolutionStatus.UNKNOWN:
+        target = JobStatus.FAILED
+        job.error = NO_SOLUTION_IN_TIME
+    else:
+        target = JobStatus.COMPLETED
+    _end(session, job, row, target, solution_status, stop_reason, answer.elapsed_s)
+    return target
+
+
+async def fail(session: WriteSession, claim: Claim, *, error: str, elapsed_s: float) -> None:
+    """End the job without an answer, for a reason the caller may read."""
+    job = await locked(session, claim)
+    await _fail(session, job, error, elapsed_s)
+
+
+async def record_crash(
+    session: WriteSession, claim: Claim, *, reason: str, elapsed_s: float
+) -> JobStatus:
+    """Count a crash of the solver process: back to the queue, or failed after the last one."""
+    job = await locked(session, claim)
+    return await _crashed(session, job, reason, elapsed_s)
+
+
+async def give_back(session: WriteSession, claim: Claim) -> None:
+    """Return the job to the queue on a graceful stop: that was no attempt."""
+    job = await locked(session, claim)
+    change_status(job, JobStatus.SUBMITTED)
+    job.attempt -= 1
+
+
+async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatus]]:
+    """Deal with jobs whose lease ran out: cancel, fail or put back; returns what became of them."""
+    jobs = await session.scalars(
+        select(Job)
+        .where(Job.status == JobStatus.RUNNING.value, Job.lease_until < func.now())
+        .order_by(Job.lease_until)
+        .limit(_RESCUED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    rescued = []
+    for job in jobs.all():
+        used_s = job.run_time_s
+        if job.cancel_requested_at is not None:
+            row = await _solution_row(session, job.id)
+            status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
+            _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, used_s)
+            became = JobStatus.CANCELLED
+        else:
+            became = await _crashed(session, job, "the worker that ran it disappeared", used_s)
+        rescued.append((job.id, became))
+    return rescued
+
+
+async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:
+    job.crashes += 1
+    if job.crashes >= MAX_CRASHES:
+        error = f"Given up after {job.crashes} crashes; the last one: {reason}."
+        await _fail(session, job, error, elapsed_s)
+        return JobStatus.FAILED
+    change_status(job, JobStatus.SUBMITTED)
+    return JobStatus.SUBMITTED
+
+
+async def _fail(session: WriteSession, job: Job, error: str, elapsed_s: float) -> None:
+    row = await _solution_row(session, job.id)
+    status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
+    job.error = error
+    _end(session, job, row, JobStatus.FAILED, status, None, elapsed_s)
+
+
+def _end(
+    session: WriteSession,
+    job: Job,
+    row: Solution,
+    target: JobStatus,
+    solution_status: SolutionStatus,
+    stop_reason: StopReason | None,
+    elapsed_s: float,
+) -> None:
+    job.solution_status = solution_status.value
+    job.stop_reason = None if stop_reason is None else stop_reason.value
+    row.final = True
+    row.wall_time_s = elapsed_s
+    event = {
+        JobStatus.COMPLETED: EventType.COMPLETED,
+        JobStatus.FAILED: EventType.FAILED,
+        JobStatus.CANCELLED: EventType.CANCELLED,
+    }[target]
+    data = {
+        "status": target.value,
+        "solution_status": job.solution_status,
+        "stop_reason": job.stop_reason,
+        "is_infeasible": solution_status is SolutionStatus.INFEASIBLE,
+        "error": job.error,
+        **_standing(row, elapsed_s),
+    }
+    change_status(job, target)
+    record(session, job, event, data)
+
+
+def _known(row: Solution, answer: Answer) -> tuple[SolutionStatus, StopReason]:
+    """What is known once the answer is merged with what earlier runs had stored."""
+    if answer.solution_status is SolutionStatus.INFEASIBLE:
+        return SolutionStatus.INFEASIBLE, StopReason.PROVEN
+    if row.cost is None:
+        return SolutionStatus.UNKNOWN, answer.stop_reason
+    if row.cost == row.lower_bound:
+        return SolutionStatus.OPTIMAL, StopReason.PROVEN
+    return SolutionStatus.FEASIBLE, answer.stop_reason
+
+
+async def _solution_row(session: WriteSession, job_id: UUID) -> Solution:
+    row = await session.get(Solution, job_id)
+    if row is None:
+        row = Solution(job_id=job_id)
+        session.add(row)
+    return row
+
+
+def _standing(row: Solution, elapsed_s: float) -> dict[str, Any]:
+    return {
+        "cost": row.cost,
+        "lower_bound": row.lower_bound,
+        "gap": row.gap,
+        "elapsed": round(elapsed_s, 6),
+    }
+
+
+def _curve_point(job: Job, row: Solution, elapsed_s: float) -> Incumbent:
+    return Incumbent(
+        job_id=job.id,
+        attempt=job.attempt,
+        elapsed_s=elapsed_s,
+        cost=row.cost,
+        lower_bound=row.lower_bound,
+        gap=row.gap,
+    )

@@ -1,0 +1,51 @@
+"""Solutions between their public form (the solver's schema) and their columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optimized_tsp.jobs.models import Solution
+from optimized_tsp.solvers.contract import relative_gap
+
+__all__ = ["improve", "raise_bound", "stored_solution"]
+
+
+def stored_solution(row: Solution | None) -> dict[str, Any] | None:
+    """The best solution as the solver's schema has it, or None while there is none."""
+    if row is None or row.cost is None:
+        return None
+    solution: dict[str, Any] = dict(row.payload or {})
+    if row.node_order is not None:
+        solution["node_order"] = row.node_order
+    return {**solution, "cost": row.cost}
+
+
+def improve(row: Solution, solution: dict[str, Any], *, elapsed_s: float) -> bool:
+    """Put a better solution into the row; a worse or equal one changes nothing (returns False)."""
+    cost: int = solution["cost"]
+    if row.cost is not None and row.cost <= cost:
+        return False
+    rest = {key: value for key, value in solution.items() if key not in {"node_order", "cost"}}
+    row.cost = cost
+    row.node_order = solution.get("node_order")
+    row.payload = rest or None
+    row.time_to_best_s = elapsed_s
+    if row.time_to_first_s is None:
+        row.time_to_first_s = elapsed_s
+    _set_gap(row)
+    return True
+
+
+def raise_bound(row: Solution, lower_bound: int | None) -> bool:
+    """Put a higher proven bound into the row; a lower one changes nothing (returns False)."""
+    if lower_bound is None or (row.lower_bound is not None and row.lower_bound >= lower_bound):
+        return False
+    row.lower_bound = lower_bound
+    _set_gap(row)
+    return True
+
+
+def _set_gap(row: Solution) -> None:
+    row.gap = relative_gap(row.cost, row.lower_bound)
+    if row.first_gap is None:
+        row.first_gap = row.gap

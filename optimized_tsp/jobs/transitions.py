@@ -1,0 +1,43 @@
+"""The one place that changes a job's status, always together with what must be true of it then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Double, cast, extract, func
+
+from optimized_tsp.core.database import WriteSession
+from optimized_tsp.events.log import append_event
+from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.models import Job
+from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition, JobStatus
+
+__all__ = ["change_status", "record"]
+
+
+def change_status(job: Job, target: JobStatus) -> None:
+    """Move a locked job to `target`; raises `ForbiddenTransition` for what the table lacks."""
+    source = JobStatus(job.status)
+    if (source, target) not in TRANSITIONS:
+        raise ForbiddenTransition(source, target)
+    if source is JobStatus.RUNNING:
+        _end_run(job)
+    job.status = target.value
+    if target in TERMINAL:
+        job.completed_at = func.now()
+
+
+def record(session: WriteSession, job: Job, event_type: EventType, data: dict[str, Any]) -> None:
+    """Append the next event of a locked job."""
+    job.last_seq += 1
+    append_event(session, job=job, seq=job.last_seq, event_type=event_type, data=data)
+
+
+def _end_run(job: Job) -> None:
+    # A run that lost its worker is charged until its lease ended, not until somebody noticed.
+    end = func.least(func.now(), Job.lease_until)
+    used = func.greatest(0.0, cast(extract("epoch", end - Job.run_started_at), Double))
+    job.run_time_s = Job.run_time_s + used
+    job.run_started_at = None
+    job.lease_until = None
+    job.leased_by = None
