@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import structlog
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from optimized_tsp.core.database import async_url
 
-__all__ = ["MissingRoles", "alembic_config", "is_current", "run_migrations"]
+__all__ = ["MissingRoles", "alembic_config", "run_migrations"]
 
 logger = structlog.get_logger(__name__)
 
@@ -64,22 +63,6 @@ async def run_migrations(database_url: str) -> None:
         await engine.dispose()
 
 
-async def is_current(database_url: str) -> bool:
-    """Whether the last migration was of exactly these files, so that running it changes nothing."""
-    engine = create_async_engine(async_url(database_url))
-    try:
-        async with engine.connect() as connection:
-            noted = await connection.scalar(
-                text(
-                    "SELECT obj_description(oid, 'pg_namespace') "
-                    "FROM pg_namespace WHERE nspname = 'reporting'"
-                )
-            )
-    finally:
-        await engine.dispose()
-    return bool(noted == _fingerprint())
-
-
 def _migrate(connection: Connection) -> None:
     _ensure_roles(connection)
     command.upgrade(alembic_config(connection), "head")
@@ -87,9 +70,8 @@ def _migrate(connection: Connection) -> None:
     for path in [*sorted((_HERE / "views").glob("*.sql")), _HERE / "grants.sql"]:
         for statement in _statements(path.read_text(encoding="utf-8")):
             connection.exec_driver_sql(statement)
-    connection.exec_driver_sql(f"COMMENT ON SCHEMA reporting IS '{_fingerprint()}'")
     connection.commit()
-    logger.info("migrated", fingerprint=_fingerprint())
+    logger.info("migrated")
 
 
 def _ensure_roles(connection: Connection) -> None:
@@ -108,15 +90,3 @@ def _statements(script: str) -> list[str]:
     """The statements of a file that has no semicolon inside a string or a body."""
     lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
     return [part.strip() for part in "\n".join(lines).split(";") if part.strip()]
-
-
-def _fingerprint() -> str:
-    files = [
-        *sorted((migrations_folder() / "versions").glob("*.py")),
-        *sorted((_HERE / "views").glob("*.sql")),
-        _HERE / "grants.sql",
-    ]
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
