@@ -17,7 +17,7 @@ from optimized_tsp.solvers.contract import SolverParameters, StrictModel
 __all__ = ["COST_LIMIT", "Edge", "Metric", "TspInstance", "TspParameters", "TspSolution"]
 
 COST_LIMIT = 2**53
-"""Costs and n x (largest cost) stay below this: exact as a JSON number everywhere and as a double."""
+"""Costs and n x (largest cost) stay below this: exact in JSON everywhere, and as a double."""
 
 MAX_NODES = 10_000_000
 """Larger node numbers are typing errors; services set lower limits of their own."""
@@ -27,7 +27,9 @@ Metric = Literal["EUC_2D", "CEIL_2D", "MAN_2D", "MAX_2D", "ATT", "GEO", "HAVERSI
 Node = Annotated[int, Field(ge=0, lt=MAX_NODES, strict=True)]
 Cost = Annotated[int, Field(ge=0, lt=COST_LIMIT, strict=True)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
-Row = Annotated[list[Cost | None], Field(fail_fast=True)]
+# Negative numbers pass here because people write them on the diagonal, which is ignored.
+MatrixEntry = Annotated[int, Field(gt=-COST_LIMIT, lt=COST_LIMIT, strict=True)]
+Row = Annotated[list[MatrixEntry | None], Field(fail_fast=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class TspInstance(StrictModel):
         default=None,
         fail_fast=True,
         min_length=1,
-        description="Square; matrix[i][j] is the cost from i to j, null where there is no edge."
-        " The diagonal is ignored.",
+        description="Square; matrix[i][j] is the cost (>= 0) from i to j, null where there is no"
+        " edge. The diagonal is ignored.",
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from optimized_tsp.solvers.contract import Example, Incumbent, InstanceSize, Outcome, StopSignal
+from optimized_tsp.solvers.tsp.check import check_tour
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspParameters, TspSolution
+from optimized_tsp.solvers.tsp.validation import validate_instance
 
 __all__ = ["TspSolver"]
 
@@ -31,7 +33,7 @@ class TspSolver:
         return InstanceSize(instance.node_count, None)
 
     def validate(self, instance: TspInstance) -> None:
-        raise NotImplementedError
+        validate_instance(instance)
 
     def examples(self) -> list[Example]:
         raise NotImplementedError
@@ -49,4 +51,4 @@ class TspSolver:
         raise NotImplementedError
 
     def check(self, instance: TspInstance, solution: TspSolution) -> None:
-        raise NotImplementedError
+        check_tour(instance, solution)

@@ -1,0 +1,64 @@
+"""Does a tour solve its instance, at exactly the cost it says? Independent of every algorithm."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from optimized_tsp.solvers.contract import InvalidSolution
+from optimized_tsp.solvers.tsp.metrics import distance_rule
+from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
+
+__all__ = ["check_tour"]
+
+
+def check_tour(instance: TspInstance, solution: TspSolution) -> None:
+    """Raise `InvalidSolution` unless the tour visits every node once, along edges, at its cost."""
+    order = solution.node_order
+    _check_order(order, instance.node_count)
+    cost = 0 if len(order) == 1 else _sum_of_edges(instance, [*pairwise(order), (order[-1], 0)])
+    if cost != solution.cost:
+        raise InvalidSolution(f"The tour costs {cost}, not {solution.cost}.")
+
+
+def _check_order(order: list[int], num_nodes: int) -> None:
+    if len(order) != num_nodes:
+        raise InvalidSolution(f"The tour has {len(order)} nodes, the instance {num_nodes}.")
+    if order[0] != 0:
+        raise InvalidSolution(f"The tour starts at node {order[0]}, not at node 0.")
+    seen = [False] * num_nodes
+    for node in order:
+        if not 0 <= node < num_nodes:
+            raise InvalidSolution(f"There is no node {node}.")
+        if seen[node]:
+            raise InvalidSolution(f"The tour visits node {node} twice.")
+        seen[node] = True
+
+
+def _sum_of_edges(instance: TspInstance, steps: list[tuple[int, int]]) -> int:
+    if instance.coordinates is not None and instance.metric is not None:
+        distance, points = distance_rule(instance.metric), instance.coordinates
+        return sum(distance(points[i], points[j], instance.scale) for i, j in steps)
+    if instance.matrix is not None:
+        costs: dict[tuple[int, int], int | None] = {(i, j): instance.matrix[i][j] for i, j in steps}
+    else:
+        costs = _cheapest(instance, steps)
+    total = 0
+    for step in steps:
+        cost = costs[step]
+        if cost is None:
+            raise InvalidSolution(f"There is no edge from node {step[0]} to node {step[1]}.")
+        total += cost
+    return total
+
+
+def _cheapest(
+    instance: TspInstance, steps: list[tuple[int, int]]
+) -> dict[tuple[int, int], int | None]:
+    """The cheapest of the given edges for every step of the tour."""
+    cheapest: dict[tuple[int, int], int | None] = dict.fromkeys(steps)
+    for edge in instance.edges or ():
+        step = (edge.source, edge.target)
+        if step in cheapest:
+            known = cheapest[step]
+            cheapest[step] = edge.cost if known is None else min(known, edge.cost)
+    return cheapest
