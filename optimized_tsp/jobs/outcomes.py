@@ -21,6 +21,7 @@ from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 __all__ = [
     "Answer",
     "Progress",
+    "end_cancelled",
     "fail",
     "finish",
     "give_back",
@@ -132,16 +133,21 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
     )
     rescued = []
     for job in jobs.all():
-        used_s = job.run_time_s
         if job.cancel_requested_at is not None:
-            row = await _solution_row(session, job.id)
-            status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
-            _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, used_s)
+            await end_cancelled(session, job)
             became = JobStatus.CANCELLED
         else:
-            became = await _crashed(session, job, "the worker that ran it disappeared", used_s)
+            reason = "the worker that ran it disappeared"
+            became = await _crashed(session, job, reason, job.run_time_s)
         rescued.append((job.id, became))
     return rescued
+
+
+async def end_cancelled(session: WriteSession, job: Job) -> None:
+    """End a locked job that no worker runs, keeping the best solution of earlier runs."""
+    row = await _solution_row(session, job.id)
+    status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
+    _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, job.run_time_s)
 
 
 async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:

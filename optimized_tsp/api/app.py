@@ -1,0 +1,67 @@
+"""The application factory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+import optimized_tsp
+from optimized_tsp.api.errors import add_error_handlers
+from optimized_tsp.api.health import health_router
+from optimized_tsp.api.openapi import build_openapi
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs.endpoints import Services, build_jobs_routers
+
+__all__ = ["create_app"]
+
+_POOL_SIZE = 10
+_DESCRIPTION = """
+Post a problem, watch it being solved live on the websocket `/live`, find every past job in SQL.
+Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; connections are made when it starts and closed when it stops."""
+    if settings.database_url is None or settings.redis_url is None:
+        raise ValueError(
+            "the API needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
+            "`optimized-tsp up` sets them for the embedded servers"
+        )
+    database_url = settings.database_url.get_secret_value()
+    redis_url = settings.redis_url.get_secret_value()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        database = Database(database_url, pool_size=_POOL_SIZE, application_name="tsp api")
+        bus = Bus(redis_url)
+        app.state.services = Services(settings=settings, database=database, bus=bus)
+        try:
+            yield
+        finally:
+            await bus.close()
+            await database.close()
+
+    app = FastAPIOffline(
+        title="optimized-tsp",
+        version=optimized_tsp.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
+    add_error_handlers(app)
+    app.include_router(health_router)
+    for router in build_jobs_routers():
+        app.include_router(router)
+    # Refuses pages of other sites that point their own host name at the loopback address.
+    app.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host]
+    )
+    return app

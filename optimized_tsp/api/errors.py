@@ -1,0 +1,131 @@
+"""Every error as an RFC 9457 problem document; nothing leaves as a bare 500 page."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+
+from optimized_tsp.core.errors import InvalidInput, ServiceError, ServiceUnavailable
+from optimized_tsp.solvers.contract import Problem
+
+__all__ = ["PROBLEM_JSON", "add_error_handlers", "problem_response"]
+
+PROBLEM_JSON = "application/problem+json"
+
+logger = structlog.get_logger(__name__)
+
+
+def problem_response(error: ServiceError, instance: str) -> Response:
+    """The problem document of a business error."""
+    return _response(
+        error.status,
+        code=error.code,
+        title=error.title,
+        detail=error.detail,
+        instance=instance,
+        problems=error.problems,
+        extensions=error.extensions(),
+        headers=error.headers(),
+    )
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Render business errors, framework errors, lost servers and defects of ours."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(DBAPIError, _database_error)
+    for lost in (PoolTimeoutError, OSError):
+        app.add_exception_handler(lost, _unavailable)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - narrows the type for mypy
+    return problem_response(error, request.url.path)
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = [
+        Problem("".join(f"/{part}" for part in detail["loc"]), detail["type"], detail["msg"])
+        for detail in error.errors()
+    ]
+    invalid = InvalidInput("A path or query parameter is not valid.", problems)
+    return problem_response(invalid, request.url.path)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    detail = str(error.detail)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = (
+            f"Nothing is served at {request.method} {request.url.path}; "
+            "/docs lists every call and /openapi.json every solver and version."
+        )
+    status = HTTPStatus(error.status_code)
+    return _response(
+        status,
+        code=status.phrase.lower().replace(" ", "-"),
+        title=status.phrase,
+        detail=detail,
+        instance=request.url.path,
+        headers=dict(error.headers or {}),
+    )
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError)  # noqa: S101
+    # SQLSTATE classes: 08 connection, 53 resources (disk full), 57 shutdown, 40 and 55 conflicts.
+    state = str(getattr(error.orig, "sqlstate", None) or "08")
+    if error.connection_invalidated or state[:2] in {"08", "40", "53", "55", "57"}:
+        return await _unavailable(request, error)
+    return await _defect(request, error)
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    logger.warning("database_unavailable", path=request.url.path, error=repr(error))
+    answer = ServiceUnavailable("The database does not answer; nothing was stored. Try again.")
+    return problem_response(answer, request.url.path)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    logger.error("unexpected_error", path=request.url.path, exc_info=error)
+    answer = ServiceError("This is a defect of ours; it was logged.")
+    return problem_response(answer, request.url.path)
+
+
+def _response(
+    status: int,
+    *,
+    code: str,
+    title: str,
+    detail: str,
+    instance: str,
+    problems: list[Problem] | None = None,
+    extensions: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    document: dict[str, Any] = {
+        "type": f"urn:optimized-tsp:problem:{code}",
+        "title": title,
+        "status": int(status),
+        "detail": detail,
+        "instance": instance,
+        **(extensions or {}),
+    }
+    if problems:
+        document["errors"] = [
+            {"pointer": p.pointer, "code": p.code, "message": p.message} for p in problems
+        ]
+    return Response(
+        orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON, headers=headers
+    )

@@ -1,0 +1,174 @@
+"""Reading jobs as the API shows them: one query a page, one tenant's jobs only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Double, Row, case, cast, func, select
+from sqlalchemy.orm import aliased
+
+from optimized_tsp.core.database import ReadSession, WriteSession
+from optimized_tsp.core.errors import NotFound
+from optimized_tsp.jobs.models import Job, Solution
+from optimized_tsp.jobs.schemas import JobView, SolutionView
+from optimized_tsp.jobs.solutions import stored_solution
+from optimized_tsp.jobs.states import TERMINAL, JobStatus
+from optimized_tsp.solvers.contract import SolutionStatus
+from optimized_tsp.solvers.registry import AnySolver
+
+__all__ = ["Scope", "find_job", "find_solution", "list_jobs", "lock_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose jobs, of which solver: nothing outside it exists for the caller."""
+
+    tenant_id: UUID
+    solver: str
+    version: str
+
+
+async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
+    """One job; raises `NotFound`."""
+    row = (await session.execute(_views(scope).where(Job.id == job_id))).first()
+    if row is None:
+        raise _no_job(job_id)
+    return _view(row)
+
+
+async def list_jobs(
+    session: ReadSession,
+    scope: Scope,
+    *,
+    statuses: Sequence[JobStatus],
+    before: UUID | None,
+    limit: int,
+) -> list[JobView]:
+    """Jobs newest first, those submitted before the job `before`."""
+    query = _views(scope).order_by(Job.id.desc()).limit(limit)
+    if statuses:
+        query = query.where(Job.status.in_([status.value for status in statuses]))
+    if before is not None:
+        query = query.where(Job.id < before)
+    return [_view(row) for row in await session.execute(query)]
+
+
+async def find_solution(
+    session: ReadSession, scope: Scope, solver: AnySolver, job_id: UUID
+) -> dict[str, Any]:
+    """The best solution so far, as `schemas.solution_type` has it; raises `NotFound`."""
+    query = select(Job, Solution).outerjoin(Solution, Solution.job_id == Job.id)
+    row = (await session.execute(_in_scope(query, scope).where(Job.id == job_id))).first()
+    if row is None:
+        raise _no_job(job_id)
+    job, solution = row
+    infeasible = job.solution_status == SolutionStatus.INFEASIBLE.value
+    stored = stored_solution(solution)
+    if stored is None and not infeasible:
+        raise NotFound(_why_no_solution(JobStatus(job.status)))
+    own = set(solver.solution_type.model_fields) - set(SolutionView.model_fields)
+    return {
+        "task_id": job.id,
+        "final": JobStatus(job.status) in TERMINAL,
+        "solution_status": job.solution_status,
+        "stop_reason": job.stop_reason,
+        "is_infeasible": infeasible,
+        "cost": solution.cost,
+        "lower_bound": None if infeasible else solution.lower_bound,
+        "gap": solution.gap,
+        "infeasibility": solution.infeasibility,
+        "statistics": solution.statistics,
+        **{name: stored.get(name) if stored else None for name in own},
+    }
+
+
+async def lock_job(session: WriteSession, scope: Scope, job_id: UUID) -> Job:
+    """The job, locked for this transaction; raises `NotFound`."""
+    query = _in_scope(select(Job), scope).where(Job.id == job_id).with_for_update()
+    job: Job | None = await session.scalar(query)
+    if job is None:
+        raise _no_job(job_id)
+    return job
+
+
+def _in_scope(query: Any, scope: Scope) -> Any:
+    return query.where(
+        Job.tenant_id == scope.tenant_id,
+        Job.solver == scope.solver,
+        Job.version == scope.version,
+        Job.deleted_at.is_(None),
+    )
+
+
+def _views(scope: Scope) -> Any:
+    waiting = aliased(Job)
+    ahead = (
+        select(func.count())
+        .where(waiting.status == JobStatus.SUBMITTED.value, waiting.id <= Job.id)
+        .correlate(Job)
+        .scalar_subquery()
+    )
+    running_s = cast(func.extract("epoch", func.now() - Job.run_started_at), Double)
+    query = select(
+        Job,
+        Solution.cost,
+        Solution.lower_bound,
+        Solution.gap,
+        Solution.first_gap,
+        case((Job.status == JobStatus.SUBMITTED.value, ahead)).label("queue_position"),
+        (Job.run_time_s + func.coalesce(running_s, 0.0)).label("elapsed_s"),
+    ).outerjoin(Solution, Solution.job_id == Job.id)
+    return _in_scope(query, scope)
+
+
+def _view(row: Row[Any]) -> JobView:
+    job: Job = row.Job
+    status = JobStatus(job.status)
+    infeasible = None
+    if job.solution_status is not None or row.cost is not None:
+        infeasible = job.solution_status == SolutionStatus.INFEASIBLE.value
+    return JobView(
+        task_id=job.id,
+        solver=job.solver,
+        version=job.version,
+        status=status,
+        solution_status=job.solution_status,
+        stop_reason=job.stop_reason,
+        is_infeasible=infeasible,
+        name=job.name,
+        tags=job.tags,
+        submitted_at=job.submitted_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        timeout=job.timeout_s,
+        progress=_progress(status, row.elapsed_s / job.timeout_s, row.gap, row.first_gap),
+        cost=row.cost,
+        lower_bound=None if infeasible else row.lower_bound,
+        gap=row.gap,
+        queue_position=row.queue_position,
+        attempt=job.attempt,
+        error=job.error,
+        cancel_requested=job.cancel_requested_at is not None,
+    )
+
+
+def _progress(
+    status: JobStatus, time_used: float, gap: float | None, first_gap: float | None
+) -> float:
+    if status in TERMINAL:
+        return 1.0
+    closed = 1 - gap / first_gap if gap is not None and first_gap else 0.0
+    return min(1.0, max(0.0, time_used, closed))
+
+
+def _no_job(job_id: UUID) -> NotFound:
+    return NotFound(f"There is no job {job_id} here; GET the list of jobs to see which there are.")
+
+
+def _why_no_solution(status: JobStatus) -> str:
+    if status in TERMINAL:
+        return f"The job ended ({status.value}) without a solution; its status says why."
+    return "There is no solution yet; ask again, or follow the job on the websocket /live."

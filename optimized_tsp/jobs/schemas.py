@@ -1,0 +1,162 @@
+"""The public shapes of a job: what is posted, what is answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
+from pydantic_core import PydanticCustomError
+
+from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.solvers.contract import (
+    InfeasibilityCertificate,
+    SolutionStatus,
+    StopReason,
+    StrictModel,
+)
+from optimized_tsp.solvers.registry import AnySolver, all_solvers
+
+__all__ = ["JobView", "SolutionView", "Submission", "solution_type", "submission_type"]
+
+MAX_TAGS = 20
+
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("nul_character", "must not contain the character NUL (U+0000)")
+    return text
+
+
+class Submission(StrictModel):
+    """What every solver's submission has beside its instance and parameters."""
+
+    name: str | None = Field(
+        default=None, max_length=200, description="A name of your own, for finding and reporting."
+    )
+    tags: dict[Tag, TagValue] = Field(
+        default_factory=dict,
+        max_length=MAX_TAGS,
+        description="Labels of your own, string to string, for finding and reporting.",
+    )
+    webhook_url: str | None = Field(
+        default=None, description="Refused in this version: use the feed or ask for the status."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        return None if name is None else _storable(name)
+
+    @field_validator("tags")
+    @classmethod
+    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        return {_storable(key): _storable(value) for key, value in tags.items()}
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _refuse_webhook(cls, url: str | None) -> None:
+        if url is not None:
+            raise PydanticCustomError(
+                "webhooks_unavailable",
+                "webhooks are not available in this version; leave webhook_url out and follow "
+                "the job on the websocket /live or with GET",
+            )
+
+
+def submission_type(solver: AnySolver) -> type[Submission]:
+    """The schema of a submission to one solver."""
+    return _submission_type(solver.name, solver.version)
+
+
+@cache
+def _submission_type(name: str, version: str) -> type[Submission]:
+    solver = all_solvers()[name, version]
+    fields: dict[str, Any] = {
+        solver.instance_field: (solver.instance_type, ...),
+        "optimization_parameters": (
+            solver.parameters_type,
+            Field(default_factory=solver.parameters_type),
+        ),
+    }
+    return create_model(
+        f"{_title(solver)}Submission",
+        __base__=Submission,
+        __doc__=f"A problem for the solver {solver.name} {solver.version}.",
+        **fields,
+    )
+
+
+class JobView(BaseModel):
+    """A job's status. Numbers that do not exist are null; times are RFC 3339, UTC."""
+
+    task_id: UUID
+    solver: str
+    version: str
+    status: JobStatus
+    solution_status: SolutionStatus | None = Field(description="Known once the job has ended.")
+    stop_reason: StopReason | None = Field(description="Why the solver stopped.")
+    is_infeasible: bool | None = Field(description="null until it is known.")
+    name: str | None
+    tags: dict[str, str]
+    submitted_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    timeout: float = Field(description="Time limit in seconds.")
+    progress: float = Field(
+        ge=0,
+        le=1,
+        description="The larger of elapsed / time limit and 1 - gap / first gap; 1 when ended.",
+    )
+    cost: int | None = Field(description="Of the best solution so far.")
+    lower_bound: int | None = Field(description="Proven on the full problem.")
+    gap: float | None = Field(description="(cost - lower_bound) / cost, a fraction.")
+    queue_position: int | None = Field(description="1 is next; null when it does not wait.")
+    attempt: int = Field(description="How often a worker took the job, give-backs not counted.")
+    error: str | None
+    cancel_requested: bool
+
+
+class SolutionView(BaseModel):
+    """The best solution so far; the solver's own fields are null when there is no solution."""
+
+    model_config = ConfigDict(extra="allow")
+
+    task_id: UUID
+    final: bool = Field(description="Whether the job has ended and this is its answer.")
+    solution_status: SolutionStatus | None
+    stop_reason: StopReason | None
+    is_infeasible: bool
+    cost: int | None
+    lower_bound: int | None
+    gap: float | None
+    infeasibility: InfeasibilityCertificate | None
+    statistics: dict[str, Any] | None = Field(description="What the solver did, flat facts.")
+
+
+def solution_type(solver: AnySolver) -> type[SolutionView]:
+    """The schema of one solver's solutions: every field of its own may be null (infeasible)."""
+    return _solution_type(solver.name, solver.version)
+
+
+@cache
+def _solution_type(name: str, version: str) -> type[SolutionView]:
+    solver = all_solvers()[name, version]
+    own: dict[str, Any] = {
+        name: (
+            field.annotation | None if field.annotation else Any,
+            Field(description=field.description),
+        )
+        for name, field in solver.solution_type.model_fields.items()
+        if name not in SolutionView.model_fields
+    }
+    return create_model(f"{_title(solver)}Solution", __base__=SolutionView, **own)
+
+
+def _title(solver: AnySolver) -> str:
+    return f"{solver.name}_{solver.version}".title().replace("_", "")

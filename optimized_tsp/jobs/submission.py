@@ -1,0 +1,124 @@
+"""From the bytes of a request to a submission known to be right, before any work is done."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.errors import MAX_PROBLEMS, InvalidInput
+from optimized_tsp.jobs.schemas import submission_type
+from optimized_tsp.solvers.contract import InstanceSize, InvalidInstance, Problem
+from optimized_tsp.solvers.registry import AnySolver
+
+__all__ = ["ParsedSubmission", "parse_submission", "problems_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSubmission:
+    """A valid submission. `payload` is the instance as canonical JSON, `digest` its SHA-256."""
+
+    solver: str
+    version: str
+    name: str | None
+    tags: dict[str, str]
+    parameters: dict[str, Any]
+    timeout_s: float
+    size: InstanceSize
+    payload: bytes
+    digest: bytes
+
+
+def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> ParsedSubmission:
+    """Parse and check everything; raises `InvalidInput` with a pointer to each problem."""
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(
+            "The body is not JSON.",
+            [Problem("", "not_json", f"{error.msg} at line {error.lineno} column {error.colno}")],
+        ) from None
+    try:
+        submission = submission_type(solver).model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidInput("The submission is not valid.", problems_of(error)) from None
+    instance = getattr(submission, solver.instance_field)
+    parameters = submission.optimization_parameters  # type: ignore[attr-defined]
+    size = solver.size(instance)
+    problems = _over_limits(solver, size, parameters.timeout, settings)
+    if not problems:
+        problems = _invalid_instance(solver, instance)
+    if problems:
+        raise InvalidInput("The submission is not valid.", problems)
+    payload = orjson.dumps(raw[solver.instance_field], option=orjson.OPT_SORT_KEYS)
+    return ParsedSubmission(
+        solver=solver.name,
+        version=solver.version,
+        name=submission.name,
+        tags=submission.tags,
+        parameters=parameters.model_dump(mode="json"),
+        timeout_s=parameters.timeout,
+        size=size,
+        payload=payload,
+        digest=hashlib.sha256(solver.name.encode() + b"\0" + payload).digest(),
+    )
+
+
+def problems_of(error: ValidationError) -> list[Problem]:
+    """Pydantic's errors as pointers, codes and messages."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        Problem(_pointer(detail["loc"]), detail["type"], detail["msg"])
+        for detail in details[:MAX_PROBLEMS]
+    ]
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    return "".join(f"/{part}" for part in parts)
+
+
+def _over_limits(
+    solver: AnySolver, size: InstanceSize, timeout_s: float, settings: Settings
+) -> list[Problem]:
+    problems = []
+    if timeout_s > settings.max_timeout_s:
+        problems.append(
+            Problem(
+                "/optimization_parameters/timeout",
+                "timeout_too_large",
+                f"must be at most {settings.max_timeout_s:g} seconds",
+            )
+        )
+    if size.num_nodes > settings.max_nodes:
+        problems.append(
+            Problem(
+                f"/{solver.instance_field}",
+                "too_many_nodes",
+                f"has {size.num_nodes} nodes; at most {settings.max_nodes} are accepted",
+            )
+        )
+    if size.num_edges is not None and size.num_edges > settings.max_edges:
+        problems.append(
+            Problem(
+                f"/{solver.instance_field}",
+                "too_many_edges",
+                f"has {size.num_edges} edges; at most {settings.max_edges} are accepted",
+            )
+        )
+    return problems
+
+
+def _invalid_instance(solver: AnySolver, instance: Any) -> list[Problem]:
+    try:
+        solver.validate(instance)
+    except InvalidInstance as error:
+        return [
+            Problem(f"/{solver.instance_field}{problem.pointer}", problem.code, problem.message)
+            for problem in error.problems
+        ]
+    return []
