@@ -13,8 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
-from optimized_tsp.core.errors import InvalidInput, ServiceError, ServiceUnavailable
-from optimized_tsp.solvers.contract import Problem
+from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
 
 __all__ = ["PROBLEM_JSON", "add_error_handlers", "problem_response"]
 
@@ -56,7 +55,7 @@ async def _service_error(request: Request, error: Exception) -> Response:
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [
-        Problem("".join(f"/{part}" for part in detail["loc"]), detail["type"], detail["msg"])
+        InputProblem("".join(f"/{part}" for part in detail["loc"]), detail["type"], detail["msg"])
         for detail in error.errors()
     ]
     invalid = InvalidInput("A path or query parameter is not valid.", problems)
@@ -110,7 +109,7 @@ def _response(
     title: str,
     detail: str,
     instance: str,
-    problems: list[Problem] | None = None,
+    problems: list[InputProblem] | None = None,
     extensions: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:

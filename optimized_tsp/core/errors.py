@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
-
-from optimized_tsp.solvers.contract import Problem
 
 __all__ = [
     "MAX_PROBLEMS",
     "BodyTooLarge",
+    "InputProblem",
     "InvalidInput",
     "NotFound",
     "ServiceError",
@@ -18,6 +18,19 @@ __all__ = [
 ]
 
 MAX_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class InputProblem:
+    """One thing that is wrong with a request, and where.
+
+    `pointer` is an RFC 6901 JSON pointer; `code` is a stable identifier; `message` says what was
+    wrong and what would be right.
+    """
+
+    pointer: str
+    code: str
+    message: str
 
 
 class ServiceError(Exception):
@@ -35,7 +48,7 @@ class ServiceError(Exception):
     code: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Something went wrong on our side."
 
-    def __init__(self, detail: str, problems: list[Problem] | None = None) -> None:
+    def __init__(self, detail: str, problems: list[InputProblem] | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.problems = (problems or [])[:MAX_PROBLEMS]

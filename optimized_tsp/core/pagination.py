@@ -6,8 +6,7 @@ import base64
 import binascii
 from uuid import UUID
 
-from optimized_tsp.core.errors import InvalidInput
-from optimized_tsp.solvers.contract import Problem
+from optimized_tsp.core.errors import InputProblem, InvalidInput
 
 __all__ = ["decode_cursor", "encode_cursor"]
 
@@ -27,6 +26,6 @@ def decode_cursor(cursor: str) -> UUID:
     if last_id is None or encode_cursor(last_id) != cursor:
         raise InvalidInput(
             "The cursor is malformed; take it unchanged from the Link header of the page before.",
-            [Problem("/cursor", "malformed_cursor", "not a cursor of this service")],
+            [InputProblem("/cursor", "malformed_cursor", "not a cursor of this service")],
         )
     return last_id

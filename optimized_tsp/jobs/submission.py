@@ -10,9 +10,9 @@ import orjson
 from pydantic import ValidationError
 
 from optimized_tsp.core.config import Settings
-from optimized_tsp.core.errors import MAX_PROBLEMS, InvalidInput
+from optimized_tsp.core.errors import MAX_PROBLEMS, InputProblem, InvalidInput
 from optimized_tsp.jobs.schemas import submission_type
-from optimized_tsp.solvers.contract import InstanceSize, InvalidInstance, Problem
+from optimized_tsp.solvers.contract import InstanceSize, InvalidInstance
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["ParsedSubmission", "parse_submission", "problems_of"]
@@ -40,7 +40,11 @@ def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> Pars
     except orjson.JSONDecodeError as error:
         raise InvalidInput(
             "The body is not JSON.",
-            [Problem("", "not_json", f"{error.msg} at line {error.lineno} column {error.colno}")],
+            [
+                InputProblem(
+                    "", "not_json", f"{error.msg} at line {error.lineno} column {error.colno}"
+                )
+            ],
         ) from None
     try:
         submission = submission_type(solver).model_validate_json(body)
@@ -68,11 +72,11 @@ def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> Pars
     )
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
+def problems_of(error: ValidationError) -> list[InputProblem]:
     """Pydantic's errors as pointers, codes and messages."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        Problem(_pointer(detail["loc"]), detail["type"], detail["msg"])
+        InputProblem(_pointer(detail["loc"]), detail["type"], detail["msg"])
         for detail in details[:MAX_PROBLEMS]
     ]
 
@@ -84,11 +88,11 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 def _over_limits(
     solver: AnySolver, size: InstanceSize, timeout_s: float, settings: Settings
-) -> list[Problem]:
+) -> list[InputProblem]:
     problems = []
     if timeout_s > settings.max_timeout_s:
         problems.append(
-            Problem(
+            InputProblem(
                 "/optimization_parameters/timeout",
                 "timeout_too_large",
                 f"must be at most {settings.max_timeout_s:g} seconds",
@@ -96,7 +100,7 @@ def _over_limits(
         )
     if size.num_nodes > settings.max_nodes:
         problems.append(
-            Problem(
+            InputProblem(
                 f"/{solver.instance_field}",
                 "too_many_nodes",
                 f"has {size.num_nodes} nodes; at most {settings.max_nodes} are accepted",
@@ -104,7 +108,7 @@ def _over_limits(
         )
     if size.num_edges is not None and size.num_edges > settings.max_edges:
         problems.append(
-            Problem(
+            InputProblem(
                 f"/{solver.instance_field}",
                 "too_many_edges",
                 f"has {size.num_edges} edges; at most {settings.max_edges} are accepted",
@@ -113,12 +117,14 @@ def _over_limits(
     return problems
 
 
-def _invalid_instance(solver: AnySolver, instance: Any) -> list[Problem]:
+def _invalid_instance(solver: AnySolver, instance: Any) -> list[InputProblem]:
     try:
         solver.validate(instance)
     except InvalidInstance as error:
         return [
-            Problem(f"/{solver.instance_field}{problem.pointer}", problem.code, problem.message)
+            InputProblem(
+                f"/{solver.instance_field}{problem.pointer}", problem.code, problem.message
+            )
             for problem in error.problems
         ]
     return []
