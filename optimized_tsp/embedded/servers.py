@@ -1,0 +1,61 @@
+"""Both servers together, as `up` and the tests start them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from optimized_tsp.embedded.account import server_account
+from optimized_tsp.embedded.binaries import reachable_binaries
+from optimized_tsp.embedded.folder import DataFolder
+from optimized_tsp.embedded.identity import Identity
+from optimized_tsp.embedded.postgres import Postgres
+from optimized_tsp.embedded.process import Pause, Process, stop_all
+from optimized_tsp.embedded.valkey import valkey_process
+
+__all__ = ["EmbeddedServers"]
+
+_READY_TIMEOUT_S = 60.0
+
+
+class EmbeddedServers:
+    """A Postgres with our database and roles, and a Valkey, in a locked data folder."""
+
+    def __init__(self, folder: DataFolder, *, durable: bool = True) -> None:
+        account = server_account(folder.postgres)
+        binaries = reachable_binaries(account, folder.servers)
+        self.identity = Identity.load(folder.identity)
+        self.postgres = Postgres(
+            folder.postgres, folder.log("postgres"), binaries, self.identity, durable=durable
+        )
+        self.valkey = valkey_process(folder.log("valkey"), binaries, self.identity, account)
+
+    @property
+    def processes(self) -> tuple[Process, Process]:
+        """What has to be kept running."""
+        return (self.postgres.process, self.valkey)
+
+    def start(self, pause: Pause = time.sleep) -> None:
+        """Start both and make sure that database and roles of init.sql exist."""
+        self.valkey.start()
+        self.postgres.initialize(pause)
+        self.postgres.process.start()
+        for process in self.processes:
+            process.wait_ready(timeout_s=_READY_TIMEOUT_S, pause=pause)
+        self.postgres.run_sql(
+            init_sql().read_text(),
+            pause=pause,
+            OPTIMIZED_TSP_OWNER_PASSWORD=self.identity.owner_password,
+            OPTIMIZED_TSP_APP_PASSWORD=self.identity.app_password,
+            OPTIMIZED_TSP_REPORTING_PASSWORD=self.identity.reporting_password,
+        )
+
+    def stop(self, *, grace_s: float = 5.0) -> None:
+        """Stop both; Postgres writes what it has in memory."""
+        stop_all(self.processes, grace_s=grace_s)
+
+
+def init_sql() -> Path:
+    """The script with our roles: beside the package in a checkout, inside it in an installation."""
+    inside = Path(__file__).with_name("init.sql")
+    return inside if inside.exists() else Path(__file__).parents[2] / "init.sql"

@@ -1,0 +1,97 @@
+"""Fixtures for everybody: real servers, a database per test, real processes.
+
+    database_url   SQLAlchemy address of a fresh, migrated database, as the app's role
+    database       the same with `owner_url` and `reporting_url`
+    redis_url      address of Valkey, flushed before the test
+    running_stack  one API and one worker as processes on that database: `running_stack.base_url`
+    start_stack    the same with other numbers and settings:
+                   `start_stack(workers=2, lease_s="3")`
+
+A server that does not start fails the test. Nothing here reads OPTIMIZED_TSP_* variables: tests
+kill and flush, so they never run on servers somebody else uses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from optimized_tsp.core.config import ENV_PREFIX
+from optimized_tsp.embedded.folder import DataFolder
+from tests.stack import RunningStack, Servers, TestDatabase, public_folder, stack_env
+
+
+class StartStack(Protocol):
+    """Starts an API and workers; settings are named as in `Settings`, values are strings."""
+
+    def __call__(self, *, workers: int = 1, **settings: str) -> RunningStack: ...
+
+
+def pytest_configure() -> None:
+    """Forget the caller's settings, for this process and everything it starts."""
+    for name in list(os.environ):
+        if name.upper().startswith(ENV_PREFIX):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """One Postgres and one Valkey for the run."""
+    with public_folder() as path, DataFolder(path) as folder:
+        servers = Servers(folder)
+        try:
+            servers.start()
+            yield servers
+        finally:
+            servers.stop()
+
+
+@pytest.fixture
+def database(servers: Servers) -> Iterator[TestDatabase]:
+    """A fresh, migrated database."""
+    with servers.database() as database:
+        yield database
+
+
+@pytest.fixture
+def database_url(database: TestDatabase) -> str:
+    """Address of a fresh, migrated database, as the role of the API and the workers."""
+    return database.url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """Address of an empty Valkey."""
+    servers.flush_redis()
+    return servers.identity.redis_url
+
+
+@pytest.fixture
+def start_stack(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[StartStack]:
+    """Starts an API and workers on the test's database; they are stopped after the test."""
+    started: list[RunningStack] = []
+
+    def start(*, workers: int = 1, **settings: str) -> RunningStack:
+        folder = tmp_path / f"stack-{len(started)}"
+        folder.mkdir()
+        data_dir = {"data_dir": str(folder / "data")}
+        stack = RunningStack(folder, stack_env(database, redis_url, **(data_dir | settings)))
+        started.append(stack)
+        for _ in range(workers):
+            stack.start_worker()
+        stack.start_api()
+        return stack
+
+    yield start
+    for stack in started:
+        stack.stop()
+
+
+@pytest.fixture
+def running_stack(start_stack: StartStack) -> RunningStack:
+    """One API and one worker on the test's database."""
+    return start_stack()
