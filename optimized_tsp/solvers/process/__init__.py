@@ -2,8 +2,8 @@
 
 from optimized_tsp.solvers.process.messages import (
     Progress,
-    SolveReport,
     SolverCrashed,
+    SolveReport,
     SolveRequest,
     SolverFault,
 )

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
+from pydantic import ValidationError
 
-from optimized_tsp.solvers.contract import InvalidSolution, Outcome
+from optimized_tsp.solvers.contract import InvalidSolution
 from optimized_tsp.solvers.process.checked import CheckedSolve, ContractBroken
 from optimized_tsp.solvers.process.messages import Kind, as_json, receive_frame, send_frame
 from optimized_tsp.solvers.registry import AnySolver, find_solver
@@ -48,19 +49,19 @@ def serve(channel: socket.socket) -> NoReturn:
 class _Child:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
+        self._sending = threading.Lock()
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
 
     def run(self) -> NoReturn:
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
-        self._send(Kind.READY, {"rss_bytes": resident_bytes()})
+        self._send(Kind.READY, {"rss_bytes": _resident_bytes()})
         while True:
             task = self._tasks.get()
             try:
-                report = _solve(task, self._send)
-            except BaseException as error:  # noqa: BLE001 - also SystemExit is the solver's fault
-                self._send(Kind.FAULT, _fault(error))
-            else:
-                self._send(Kind.OUTCOME, report | {"rss_bytes": resident_bytes()})
+                report = self._solve(task)
+            except BaseException as error:  # noqa: BLE001 - SystemExit is a fault like any other
+                self._abort(error)
+            self._send(Kind.OUTCOME, report | {"rss_bytes": _resident_bytes()})
 
     def _listen(self) -> None:
         """Take requests while a solver runs; leave at once when the parent is gone."""
@@ -79,35 +80,42 @@ class _Child:
 
     def _send(self, kind: Kind, data: dict[str, Any]) -> None:
         try:
-            send_frame(self._channel, kind, as_json(data))
+            with self._sending:
+                send_frame(self._channel, kind, as_json(data))
         except ConnectionError:
             os._exit(0)
 
+    def _abort(self, error: BaseException) -> NoReturn:
+        """Report a fault and end: nobody knows what state such a solver leaves behind."""
+        self._send(Kind.FAULT, _fault(error))
+        os._exit(0)
 
-def _solve(task: _Task, send: Any) -> dict[str, Any]:
-    header = task.header
-    solver = find_solver(header["solver"], header["version"])
-    if solver is None:
-        raise ContractBroken(f"There is no solver {header['solver']} {header['version']} here.")
-    reading_since = time.monotonic()
-    instance = solver.instance_type.model_validate_json(task.instance)
-    reading_s = time.monotonic() - reading_since
-    solve = CheckedSolve(solver, instance, task.stop, send, header["started_at"])
-    start, warnings = _usable_start(solver, solve, header["start"])
-    # The last solution is still to be checked and sent, about as much work as reading.
-    left_s = max(_MINIMAL_TIME_S, header["deadline"] - time.monotonic() - reading_s)
-    parameters = solver.parameters_type.model_validate_json(
-        as_json(header["parameters"] | {"timeout": left_s, "threads": header["threads"]})
-    )
-    outcome: Outcome[Any] = solver.solve(
-        instance,
-        parameters,
-        seed=parameters.seed,
-        stop=task.stop,
-        on_incumbent=solve.on_incumbent,
-        start=start,
-    )
-    return solve.conclude(outcome) | {"warnings": warnings}
+    def _solve(self, task: _Task) -> dict[str, Any]:
+        header = task.header
+        solver = find_solver(header["solver"], header["version"])
+        if solver is None:
+            raise ContractBroken(f"There is no solver {header['solver']} {header['version']} here.")
+        reading_since = time.monotonic()
+        instance = solver.instance_type.model_validate_json(task.instance)
+        reading_s = time.monotonic() - reading_since
+        solve = CheckedSolve(
+            solver, instance, started_at=header["started_at"], send=self._send, abort=self._abort
+        )
+        start, warnings = _usable_start(solver, solve, header["start"])
+        # The last solution is still to be checked and sent, about as much work as reading was.
+        left_s = max(_MINIMAL_TIME_S, header["deadline"] - time.monotonic() - reading_s)
+        parameters = solver.parameters_type.model_validate_json(
+            as_json(header["parameters"] | {"timeout": left_s, "threads": header["threads"]})
+        )
+        outcome = solver.solve(
+            instance,
+            parameters,
+            seed=parameters.seed,
+            stop=task.stop,
+            on_incumbent=solve.on_incumbent,
+            start=start,
+        )
+        return solve.conclude(outcome) | {"warnings": warnings}
 
 
 def _usable_start(
@@ -118,10 +126,9 @@ def _usable_start(
         return None, []
     try:
         start = solver.solution_type.model_validate_json(as_json(data))
-        solve.accept(start, start.cost)
-    except (ValueError, InvalidSolution) as error:
+        solve.offer_start(start)
+    except (ValidationError, InvalidSolution) as error:
         return None, [f"The start was ignored: {_first_line(error)}"]
-    solve.publish()
     return start, []
 
 
@@ -136,7 +143,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:_PUBLIC_MESSAGE_CHARS]
 
 
-def resident_bytes() -> int:
+def _resident_bytes() -> int:
     """Resident memory of this process in bytes; 0 where the system does not say (not Linux)."""
     statm = Path("/proc/self/statm")
     if not statm.exists():

@@ -1,7 +1,7 @@
 """A small process that has imported the engines and forks solver children on request.
 
-Importing OR-Tools takes one to two seconds, forking a process that has done so takes milliseconds.
-It is our own instead of `multiprocessing`'s because that one imports the caller's `__main__` again in
+Importing OR-Tools takes one to two seconds, forking a process that has done so milliseconds. It is
+our own instead of `multiprocessing`'s because that one imports the caller's `__main__` again in
 every child (the whole command line here), dies of a SIGTERM sent to the process group, and leaves
 its children running when the process that started it is killed.
 
@@ -20,23 +20,14 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
 from pathlib import Path
 
 from optimized_tsp.solvers.process import child
+from optimized_tsp.solvers.process.messages import FORK, REPLY, REQUEST
 from optimized_tsp.solvers.registry import all_solvers
 
-__all__ = ["FORK", "REAP", "REPLY", "REQUEST", "main"]
-
-REQUEST = struct.Struct("!ci")
-"""What to do, and to which process."""
-REPLY = struct.Struct("!i")
-"""FORK: the process id; REAP: the exit code, negative for a signal."""
-FORK = b"F"
-"""Fork a child that serves the socket which comes with the request."""
-REAP = b"R"
-"""Kill a child unless it ended already, and say how it ended."""
+__all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -64,20 +55,24 @@ def _outlast_signals() -> None:
 
 def _serve(control: socket.socket) -> None:
     children: set[int] = set()
-    while True:
-        message, fds, _, _ = socket.recv_fds(control, REQUEST.size, 1)
-        if not message:
-            break
-        request, pid = REQUEST.unpack(message)
-        if request == FORK:
-            pid = _fork(control, fds[0])
-            children.add(pid)
-            control.sendall(REPLY.pack(pid))
-        elif pid in children:
-            children.remove(pid)
-            control.sendall(REPLY.pack(_reap(pid)))
-    for pid in children:
-        _reap(pid)
+    try:
+        while True:
+            message, fds, _, _ = socket.recv_fds(control, REQUEST.size, 1)
+            if not message:
+                break
+            request, pid = REQUEST.unpack(message)
+            if request == FORK:
+                reply = _fork(control, fds[0])
+                children.add(reply)
+            else:
+                children.remove(pid)
+                reply = _reap(pid)
+            control.sendall(REPLY.pack(reply))
+    except ConnectionError:  # the parent closed its end while we worked for it
+        pass
+    finally:
+        for pid in children:
+            _reap(pid)
 
 
 def _fork(control: socket.socket, channel_fd: int) -> int:

@@ -1,4 +1,4 @@
-"""What the parent and its solver child say to each other, as plain data.
+"""What the parent, its fork server and its solver child say to each other, as plain data.
 
 Nothing is pickled: a child whose memory was trampled by native code can send nonsense, but cannot
 make the parent run it. A frame is a kind, a length and a body; bodies are JSON except for the
@@ -19,9 +19,13 @@ import orjson
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason, relative_gap
 
 __all__ = [
+    "FORK",
     "FRAME_HEAD",
     "Kind",
     "Progress",
+    "REAP",
+    "REPLY",
+    "REQUEST",
     "SolveReport",
     "SolveRequest",
     "SolverCrashed",
@@ -34,6 +38,15 @@ __all__ = [
 
 FRAME_HEAD = struct.Struct("!cQ")
 """Kind of the frame and length of its body in bytes."""
+
+REQUEST = struct.Struct("!ci")
+"""To the fork server: what to do (FORK or REAP), and to which process."""
+REPLY = struct.Struct("!i")
+"""FORK: the process id; REAP: the exit code, negative for a signal."""
+FORK = b"F"
+"""Fork a child that serves the socket which comes with the request."""
+REAP = b"R"
+"""Kill a child unless it ended already, and say how it ended."""
 
 
 class Kind(bytes, Enum):

@@ -1,0 +1,111 @@
+"""Whatever a solver does wrong becomes one of two exceptions, and never a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+from conftest import Attempt, gone, until
+
+from optimized_tsp.solvers.process import SolverCrashed, SolverFault, SolverProcess
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        ("segfault", "The solver crashed: SIGSEGV (Segmentation fault)."),
+        ("abort", "The solver crashed: SIGABRT (Aborted)."),
+        ("exit_quietly", "The solver crashed: exit code 3."),
+    ],
+)
+async def test_a_crash_is_told_with_its_reason_and_keeps_the_best_solution(
+    attempt: Attempt, another: Callable[[], Attempt], behaviour: str, reason: str
+) -> None:
+    with pytest.raises(SolverCrashed) as caught:
+        await attempt.solve(behaviour)
+
+    assert caught.value.reason == reason
+    assert caught.value.best is not None
+    assert caught.value.best.solution == {"cost": 8, "numbers": [8, 0, 0]}
+    assert (await another().solve("prove")).cost == 5
+
+
+async def test_a_killed_child_is_a_crash(attempt: Attempt, another: Callable[[], Attempt]) -> None:
+    pid = (await attempt.solve("prove")).statistics["pid"]
+    killed = another()
+    killed.on_progress = lambda _: psutil.Process(pid).kill()
+
+    with pytest.raises(SolverCrashed, match=r"SIGKILL \(Killed, often for lack of memory\)"):
+        await killed.solve("ignore_stop")
+
+
+async def test_a_killed_fork_server_is_a_crash_and_takes_its_children_along(
+    attempt: Attempt, another: Callable[[], Attempt]
+) -> None:
+    pid = (await attempt.solve("prove")).statistics["pid"]
+    child = psutil.Process(pid)
+    server = child.parent()
+    assert server is not None
+    killed = another()
+    killed.on_progress = lambda _: server.kill()
+
+    begun = time.monotonic()
+    with pytest.raises(SolverCrashed) as caught:
+        await killed.solve("ignore_stop")
+
+    assert time.monotonic() - begun < 2
+    assert caught.value.best is not None
+    await until(lambda: gone(child), within_s=2)
+    assert (await another().solve("prove")).cost == 5
+
+
+async def test_an_exception_is_told_with_type_and_first_line(
+    attempt: Attempt, another: Callable[[], Attempt]
+) -> None:
+    with pytest.raises(SolverFault) as caught:
+        await attempt.solve("fail")
+
+    assert caught.value.message == "The solver failed: ValueError: the numbers do not add up"
+    assert "in fail" in caught.value.details
+    assert caught.value.best is not None
+    assert caught.value.best.cost == 8
+    assert (await another().solve("prove")).cost == 5
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ("call_sys_exit", "The solver failed: SystemExit: had enough"),
+        ("wrong_outcome", "The solver's answer failed the check: the sum is 3, not 4"),
+        ("wrong_incumbent", "The solver's answer failed the check: 2 numbers instead of 3"),
+        ("wrong_incumbent_in_thread", "The solver's answer failed the check: 2 numbers instead"),
+        ("false_proof", "The solver claimed a proof with cost 5 and lower bound 4."),
+        ("bound_above_cost", "The solver claimed a lower bound of 6, above a checked cost of 5."),
+        ("infeasible_beside_solution", "The solver claimed infeasibility beside a checked"),
+    ],
+)
+async def test_a_broken_promise_is_a_fault_told_at_once(
+    attempt: Attempt, behaviour: str, message: str
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(SolverFault) as caught:
+        await attempt.solve(behaviour)
+
+    assert time.monotonic() - begun < 5
+    assert caught.value.message.startswith(message)
+    assert all(progress.cost in (5, 8) for progress in attempt.seen)
+
+
+async def test_an_instance_that_cannot_be_read_is_a_fault(attempt: Attempt) -> None:
+    with pytest.raises(SolverFault, match="The solver failed: ValidationError"):
+        await attempt.solve("prove", instance=b'{"size": "three"}')
+
+
+async def test_a_fork_server_that_cannot_start_is_a_crash_and_not_a_hang() -> None:
+    async with SolverProcess(preload=["a_module_that_is_not_there"]) as runner:
+        with pytest.raises(SolverCrashed, match="The process that starts solvers ended: exit code"):
+            await runner.ready()
+        with pytest.raises(SolverCrashed):
+            await runner.ready()
