@@ -71,7 +71,7 @@ async def find_solution(
         raise NotFound(_why_no_solution(JobStatus(job.status)))
     own = set(solver.solution_type.model_fields) - set(SolutionView.model_fields)
     return {
-        "task_id": job.id,
+        "task_id": str(job.id),
         "final": JobStatus(job.status) in TERMINAL,
         "solution_status": job.solution_status,
         "stop_reason": job.stop_reason,

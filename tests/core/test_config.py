@@ -1,0 +1,44 @@
+"""Settings: read from the environment, refused when they contradict each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from optimized_tsp.core.config import Settings
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIMIZED_TSP_PORT", "9001")
+    monkeypatch.setenv("OPTIMIZED_TSP_LEASE_S", "7.5")
+    settings = Settings()
+    assert (settings.port, settings.lease_s, settings.host) == (9001, 7.5, "127.0.0.1")
+
+
+def test_one_server_of_yours_and_one_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIMIZED_TSP_DATABASE_URL", "postgresql://u:p@127.0.0.1/db")
+    with pytest.raises(ValueError, match="set both"):
+        Settings()
+
+
+def test_keys_that_do_not_exist_yet_cannot_be_required() -> None:
+    with pytest.raises(ValueError, match="not available"):
+        Settings(auth="required")
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "0"), ("WORKERS", "none"), ("LEASE_S", "0")])
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"OPTIMIZED_TSP_{name}", value)
+    with pytest.raises(ValueError, match=name.lower()):
+        Settings()
+
+
+def test_passwords_do_not_show() -> None:
+    settings = Settings(
+        database_url="postgresql://u:hidden-word@127.0.0.1/db",
+        redis_url="redis://:hidden-word@127.0.0.1/0",
+    )
+    assert "hidden-word" not in repr(settings)
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
