@@ -29,11 +29,11 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def submit(db: Database) -> Submit:
-    async def submit(*, timeout: float = 60.0, name: str | None = None) -> UUID:
+    async def submit(*, timeout_s: float = 60.0, name: str | None = None) -> UUID:
         body = {
             "name": name,
             "tsp_instance": TRIANGLE,
-            "optimization_parameters": {"timeout": timeout},
+            "optimization_parameters": {"timeout": timeout_s},
         }
         parsed = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with db.write() as session:

@@ -239,7 +239,7 @@ async def test_a_lease_is_rescued_only_after_it_ran_out(db: Database, submit: Su
 async def test_a_rescued_job_resumes_from_its_best_solution_with_the_time_that_is_left(
     db: Database, submit: Submit
 ) -> None:
-    job_id = await submit(timeout=60)
+    job_id = await submit(timeout_s=60)
     first = await claim(db)
     async with db.write() as session:
         await outcomes.save_progress(session, first, Progress(TOUR, 4, 1))
@@ -262,7 +262,7 @@ async def test_a_rescued_job_resumes_from_its_best_solution_with_the_time_that_i
 
 
 async def test_at_least_a_second_is_always_left(db: Database, submit: Submit) -> None:
-    job_id = await submit(timeout=5)
+    job_id = await submit(timeout_s=5)
     await claim(db)
     async with db.write() as session:
         await session.execute(
