@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from conftest import Attempt, gone, until
 
 from optimized_tsp.solvers.process import SolverCrashed, SolverFault, SolverProcess
+from tests.solvers.process.conftest import Attempt, gone, until
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psutil
 import pytest
-from conftest import PLUGINS, Attempt, gone, until
 
 from optimized_tsp.solvers.process import SolverProcess
+from tests.solvers.process.conftest import PLUGINS, Attempt, gone, until
 
 PARENT = """
 import asyncio

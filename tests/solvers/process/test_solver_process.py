@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import psutil
 import pytest
-from conftest import Attempt, gone, until
 
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import ChildLimits, SolveRequest, SolverProcess
+from tests.solvers.process.conftest import Attempt, gone, until
 
 
 async def test_a_solve_reports_each_improvement_and_the_proof(attempt: Attempt) -> None:
