@@ -34,6 +34,7 @@ RINGS_KEPT = 256
 # After a failure Redis is left alone this long, so that a dead Redis does not slow every request.
 _PAUSE_S = 1.0
 _TIMEOUT_S = 0.5
+_SUBSCRIBE_TIMEOUT_S = 2.0
 
 
 class Channel(StrEnum):
@@ -107,8 +108,17 @@ class Bus:
 
     @asynccontextmanager
     async def subscription(self, channel: Channel) -> AsyncGenerator[PubSub]:
-        """One subscription on a connection of its own; raises RedisError when it cannot be had."""
-        redis = Redis.from_url(self._redis_url, socket_connect_timeout=2.0, health_check_interval=5)
+        """One subscription on its own connection; raises RedisError or OSError when it is lost.
+
+        It does not reconnect by itself: what was missed meanwhile is the reader's business
+        (`events.listen` does all of that).
+        """
+        redis = Redis.from_url(
+            self._redis_url,
+            socket_timeout=_SUBSCRIBE_TIMEOUT_S,
+            socket_connect_timeout=_SUBSCRIBE_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
         pubsub = redis.pubsub(ignore_subscribe_messages=False)
         try:
             await pubsub.subscribe(channel.value)

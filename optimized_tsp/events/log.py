@@ -10,35 +10,108 @@ transaction elsewhere holds up nobody (docs/decisions/0004-feed-positions.md).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import ColumnElement, Row, func, select, text
 
 from optimized_tsp.core.database import Database, ReadSession, WriteSession
-from optimized_tsp.events.models import Event
+from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.events.models import Event, FeedRetention
 from optimized_tsp.events.types import EventType, JobEvent
 
-__all__ = ["append_event", "events_after", "events_of_job", "feed_head", "feed_tail", "sequence"]
+__all__ = [
+    "FeedPage",
+    "FeedRange",
+    "append_event",
+    "events_after",
+    "events_of_job",
+    "feed_head",
+    "feed_range",
+    "prune_events",
+    "replay_page",
+    "sequence",
+]
+
+SEQUENCED_AT_ONCE = 5000
+"""How many events one call of `sequence` gives positions to, at most."""
+
+_PRUNED_AT_ONCE = 10_000
 
 # Any constant will do; it only has to be the same in every process.
 _FEED_LOCK = 0x7473705F66656564
 
-_ANY_UNSEQUENCED = text("SELECT 1 FROM events WHERE position IS NULL LIMIT 1")
-
-# Within a job `id` rises with `seq` (both are taken under the job's row lock), so ordering by it
-# keeps every job's events in order whatever the clocks say.
+# One statement, so that a process frozen at the wrong moment cannot sit on the lock. Each query of
+# the block sees what was committed before that query began, so none of them misses what the holder
+# of the lock before us did. Within a job `id` rises with `seq` (both are taken under the job's row
+# lock): ordering by it keeps every job's events in order whatever the clocks say.
 _SEQUENCE = text(
+    f"""
+    DO $$
+    BEGIN
+        IF NOT EXISTS (SELECT FROM events WHERE position IS NULL) THEN
+            RETURN;
+        END IF;
+        PERFORM pg_advisory_xact_lock({_FEED_LOCK});
+        WITH pending AS MATERIALIZED (
+            SELECT id, job_id, seq FROM events
+            WHERE position IS NULL ORDER BY id LIMIT {SEQUENCED_AT_ONCE}
+        ), placed AS MATERIALIZED (
+            SELECT job_id, seq, nextval('feed_positions') AS position
+            FROM (SELECT * FROM pending ORDER BY id) AS ordered
+        )
+        UPDATE events SET position = placed.position
+        FROM placed WHERE events.job_id = placed.job_id AND events.seq = placed.seq;
+    END $$
+    """  # noqa: S608 - constants of ours
+)
+
+_RANGE = text(
     """
-    WITH pending AS MATERIALIZED (
-        SELECT id, job_id, seq FROM events WHERE position IS NULL ORDER BY id LIMIT :limit
-    ), placed AS MATERIALIZED (
-        SELECT job_id, seq, nextval('feed_positions') AS position
-        FROM (SELECT * FROM pending ORDER BY id) AS ordered
-    )
-    UPDATE events SET position = placed.position
-    FROM placed WHERE events.job_id = placed.job_id AND events.seq = placed.seq
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS newest,
+           coalesce((SELECT pruned_through FROM feed_retention), 0) AS oldest
+    FROM feed_positions
     """
 )
+
+# Everything before the first event that is young enough, in steps of bounded size. The lock keeps
+# `sequence` and other prunings out; readers see the mark and the gap appear together.
+_PRUNE = text(
+    """
+    WITH old AS MATERIALIZED (
+        SELECT position FROM events
+        WHERE position > coalesce((SELECT pruned_through FROM feed_retention), 0)
+          AND position < coalesce(
+              (SELECT min(position) FROM events WHERE at >= now() - CAST(:keep AS interval)),
+              (SELECT max(position) FROM events) + 1)
+        ORDER BY position LIMIT :limit
+    ), mark AS (
+        INSERT INTO feed_retention (pruned_through)
+        SELECT max(position) FROM old HAVING count(*) > 0
+        ON CONFLICT (one_row) DO UPDATE SET pruned_through = excluded.pruned_through
+    )
+    DELETE FROM events USING old WHERE events.position = old.position
+    RETURNING events.position
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRange:
+    """The positions a cursor may stand for: below `oldest` events are gone, above `newest` none
+    was ever given."""
+
+    oldest: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Wanted events of one page; all of them up to and including the position `end`."""
+
+    events: list[JobEvent]
+    end: int
 
 
 def append_event(
@@ -64,51 +137,78 @@ def append_event(
     )
 
 
-async def sequence(database: Database, *, limit: int = 5000) -> None:
-    """Give every committed event that has none its feed position."""
-    async with database.read() as session:
-        if (await session.execute(_ANY_UNSEQUENCED)).first() is None:
-            return
-    async with database.write() as session:
-        await session.execute(select(func.pg_advisory_xact_lock(_FEED_LOCK)))
-        await session.execute(_SEQUENCE, {"limit": limit})
+async def sequence(database: Database) -> None:
+    """Give committed events that have none their feed position, `SEQUENCED_AT_ONCE` at most."""
+    async with database.engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(_SEQUENCE)
 
 
 async def feed_head(session: ReadSession) -> int:
-    """The highest position given so far; 0 before the first."""
+    """The position of the newest event; all that is sequenced later gets a higher one."""
     head = await session.scalar(select(func.max(Event.position)))
-    return int(head or 0)
+    pruned_through = await session.scalar(select(FeedRetention.pruned_through))
+    return max(head or 0, pruned_through or 0)
 
 
-async def feed_tail(session: ReadSession) -> int:
-    """The lowest position still kept; 0 when there are no events."""
-    tail = await session.scalar(select(func.min(Event.position)))
-    return int(tail or 0)
+async def feed_range(session: ReadSession) -> FeedRange:
+    """Which positions can be resumed from."""
+    row = (await session.execute(_RANGE)).one()
+    return FeedRange(oldest=row.oldest, newest=row.newest)
 
 
 async def events_after(session: ReadSession, position: int, *, limit: int) -> list[JobEvent]:
     """Events after `position` in feed order, of all jobs and tenants."""
-    rows = await session.execute(
-        _columns().where(Event.position > position).order_by(Event.position).limit(limit)
-    )
-    return _events(rows.all())
+    return await _read(session, [Event.position > position], Event.position, limit)
 
 
 async def events_of_job(
     session: ReadSession, job_id: object, *, after_seq: int, limit: int
 ) -> list[JobEvent]:
     """Sequenced events of one job after `after_seq`, in order."""
-    rows = await session.execute(
-        _columns()
-        .where(Event.job_id == job_id, Event.seq > after_seq, Event.position.is_not(None))
-        .order_by(Event.seq)
-        .limit(limit)
+    conditions = [Event.job_id == job_id, Event.seq > after_seq, Event.position.is_not(None)]
+    return await _read(session, conditions, Event.seq, limit)
+
+
+async def replay_page(
+    session: ReadSession, wanted: EventFilter, *, after: int, upto: int, limit: int
+) -> FeedPage:
+    """The next page of wanted events with `after` < position <= `upto`, at most `limit`.
+
+    Reads at most `limit` events however few of them are wanted; call it again after `end`.
+    """
+    conditions = [Event.position > after, *wanted.conditions()]
+    if wanted.task_id is not None:
+        # One job's events are few and found by the primary key; by `seq` is in feed order too.
+        conditions.append(Event.position <= upto)
+        events = await _read(session, conditions, Event.seq, limit)
+        return FeedPage(events, end=upto if len(events) < limit else events[-1].position)
+    end = await session.scalar(
+        select(Event.position)
+        .where(Event.position > after, Event.position < upto)
+        .order_by(Event.position)
+        .offset(limit - 1)
+        .limit(1)
     )
-    return _events(rows.all())
+    end = upto if end is None else end
+    conditions.append(Event.position <= end)
+    return FeedPage(await _read(session, conditions, Event.position, limit), end=end)
 
 
-def _columns() -> Any:
-    return select(
+async def prune_events(session: WriteSession, *, keep: timedelta) -> int:
+    """Remove events older than `keep` from the start of the feed; returns how many were removed.
+
+    Call it again (in a new transaction) until it returns 0.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock(_FEED_LOCK)))
+    removed = await session.execute(_PRUNE, {"keep": keep, "limit": _PRUNED_AT_ONCE})
+    return len(removed.all())
+
+
+async def _read(
+    session: ReadSession, conditions: Sequence[ColumnElement[bool]], order: Any, limit: int
+) -> list[JobEvent]:
+    query = select(
         Event.type,
         Event.job_id,
         Event.solver,
@@ -120,21 +220,20 @@ def _columns() -> Any:
         Event.tenant_id,
         Event.tags,
     )
+    rows = await session.execute(query.where(*conditions).order_by(order).limit(limit))
+    return [_event(row) for row in rows]
 
 
-def _events(rows: Sequence[Row[Any]]) -> list[JobEvent]:
-    return [
-        JobEvent(
-            type=EventType(row.type),
-            task_id=row.job_id,
-            solver=row.solver,
-            version=row.version,
-            seq=row.seq,
-            at=row.at,
-            position=row.position,
-            data=row.data,
-            tenant_id=row.tenant_id,
-            tags=row.tags,
-        )
-        for row in rows
-    ]
+def _event(row: Row[Any]) -> JobEvent:
+    return JobEvent(
+        type=row.type,
+        task_id=row.job_id,
+        solver=row.solver,
+        version=row.version,
+        seq=row.seq,
+        at=row.at,
+        position=row.position,
+        data=row.data,
+        tenant_id=row.tenant_id,
+        tags=row.tags,
+    )

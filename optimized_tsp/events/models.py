@@ -6,12 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, Integer, Sequence, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Identity,
+    Index,
+    Integer,
+    Sequence,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from optimized_tsp.core.database import Base
 
-__all__ = ["FEED_POSITIONS", "Event"]
+__all__ = ["FEED_POSITIONS", "Event", "FeedRetention"]
 
 FEED_POSITIONS = Sequence("feed_positions", metadata=Base.metadata)
 """Gives positions after commit, in commit order, to whoever holds the feed's lock."""
@@ -20,7 +31,7 @@ FEED_POSITIONS = Sequence("feed_positions", metadata=Base.metadata)
 class Event(Base):
     """One event of one job. Written with the change it tells of, in the same transaction.
 
-    `position` is NULL until the event is committed and `EventLog.sequence` gave it its place.
+    `position` is NULL until the event is committed and `events.log.sequence` gave it its place.
     """
 
     __tablename__ = "events"
@@ -40,3 +51,16 @@ class Event(Base):
     version: Mapped[str] = mapped_column(Text)
     tags: Mapped[dict[str, Any]]
     data: Mapped[dict[str, Any]]
+
+
+class FeedRetention(Base):
+    """One row, from the first pruning on: events up to `pruned_through` are gone.
+
+    It says which cursors have expired, and keeps the feed's place when nothing is left of it.
+    """
+
+    __tablename__ = "feed_retention"
+    __table_args__ = (CheckConstraint("one_row", name="one_row"),)
+
+    one_row: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
+    pruned_through: Mapped[int] = mapped_column(BigInteger)

@@ -39,11 +39,12 @@ TERMINAL_EVENTS = frozenset({EventType.COMPLETED, EventType.FAILED, EventType.CA
 class JobEvent:
     """One event as readers see it.
 
+    `type` is an `EventType`, or one that a newer version wrote: it is passed on, not understood.
     `seq` is dense per job from 1; `position` orders the feed over all jobs and is what a cursor
     holds. `tenant_id` and `tags` serve filtering and are not part of the JSON.
     """
 
-    type: EventType
+    type: str
     task_id: UUID
     solver: str
     version: str
