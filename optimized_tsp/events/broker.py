@@ -105,8 +105,11 @@ class RingConsumer(Consumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Pass unanswered rings on, so that another worker need not wait for the reconciler."""
         rings = [message.encode() for message in messages]
-        if rings:
-            self._redis.lpush(RING_KEY, *rings)
+        try:
+            if rings:
+                self._redis.lpush(RING_KEY, *rings)
+        except (RedisError, OSError) as error:
+            logger.warning("redis_unreachable", error=str(error), effect="rings lost")
 
     def close(self) -> None:
         self._redis.close()

@@ -110,16 +110,23 @@ async def fail(session: WriteSession, claim: Claim, *, error: str, elapsed_s: fl
 async def record_crash(
     session: WriteSession, claim: Claim, *, reason: str, elapsed_s: float
 ) -> JobStatus:
-    """Count a crash of the solver process: back to the queue, or failed after the last one."""
+    """Count a crash of the solver process; returns what became of the job.
+
+    It goes back to the queue, unless somebody asked to cancel it or this was one crash too many.
+    """
     job = await locked(session, claim)
     return await _crashed(session, job, reason, elapsed_s)
 
 
-async def give_back(session: WriteSession, claim: Claim) -> None:
+async def give_back(session: WriteSession, claim: Claim) -> JobStatus:
     """Return the job to the queue on a graceful stop: that was no attempt."""
     job = await locked(session, claim)
+    if job.cancel_requested_at is not None:
+        await end_cancelled(session, job)
+        return JobStatus.CANCELLED
     change_status(job, JobStatus.SUBMITTED)
     job.attempt -= 1
+    return JobStatus.SUBMITTED
 
 
 async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatus]]:
@@ -133,13 +140,8 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
     )
     rescued = []
     for job in jobs.all():
-        if job.cancel_requested_at is not None:
-            await end_cancelled(session, job)
-            became = JobStatus.CANCELLED
-        else:
-            reason = "the worker that ran it disappeared"
-            became = await _crashed(session, job, reason, job.run_time_s)
-        rescued.append((job.id, became))
+        reason = "the worker that ran it disappeared"
+        rescued.append((job.id, await _crashed(session, job, reason, job.run_time_s)))
     return rescued
 
 
@@ -152,6 +154,9 @@ async def end_cancelled(session: WriteSession, job: Job) -> None:
 
 async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:
     job.crashes += 1
+    if job.cancel_requested_at is not None:
+        await end_cancelled(session, job)
+        return JobStatus.CANCELLED
     if job.crashes >= MAX_CRASHES:
         error = f"Given up after {job.crashes} crashes; the last one: {reason}."
         await _fail(session, job, error, elapsed_s)

@@ -1,0 +1,1 @@
+"""Workers: take jobs, run their solvers in child processes, store what comes of it."""

@@ -101,6 +101,21 @@ def polite(run: Run) -> Any:
     return run.feasible(7, StopReason.TIME_LIMIT)
 
 
+def find_nothing(run: Run) -> Any:
+    run.stop.wait(run.parameters.timeout)
+    return run.outcome(SolutionStatus.UNKNOWN, StopReason.TIME_LIMIT, None, None)
+
+
+def improve_start(run: Run) -> Any:
+    """9 at first; from a known solution, one better and proven optimal."""
+    if run.start is None:
+        run.publish(9, 1)
+        run.wait_for_gate()
+        return run.feasible(9)
+    cost = run.start.cost - 1
+    return run.outcome(SolutionStatus.OPTIMAL, StopReason.PROVEN, cost, cost)
+
+
 def descend(run: Run) -> Any:
     """A better solution every 20 ms, until stopped."""
     cost = 10_000
@@ -238,10 +253,12 @@ BEHAVIOURS: dict[str, Callable[[Run], Any]] = {
         exit_quietly,
         fail,
         false_proof,
+        find_nothing,
         flood,
         from_start,
         hold_the_interpreter,
         ignore_stop,
+        improve_start,
         infeasible,
         infeasible_beside_solution,
         leak,

@@ -1,0 +1,94 @@
+"""Runs one worker: one process, one job at a time, everything on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.core.ids import new_id
+from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.solvers.process import SolverProcess
+from optimized_tsp.worker.actors import ring_worker
+from optimized_tsp.worker.cancels import listen_for_cancels
+from optimized_tsp.worker.reconciler import Reconciler
+from optimized_tsp.worker.run import Means
+from optimized_tsp.worker.runner import JobRunner
+
+__all__ = ["run"]
+
+logger = structlog.get_logger(__name__)
+
+# Asking a solver to stop, killing it, a checkpoint: about a second when Postgres answers.
+_SHUTDOWN_MS = 2000
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGINT or SIGTERM; a job under way is stored and given back before that."""
+    configure_logging(settings.log_format)
+    if settings.database_url is None or settings.redis_url is None:
+        sys.exit(
+            "optimized-tsp: a worker needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
+            "`optimized-tsp up` sets them for the embedded servers"
+        )
+    urls = (settings.database_url.get_secret_value(), settings.redis_url.get_secret_value())
+    asyncio.run(_work(settings, *urls))
+
+
+async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
+    shutdown = _shutdown_signal()
+    async with _means(settings, database_url, redis_url) as means:
+        runner = JobRunner(_name(), means, shutdown)
+        rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
+        always = [
+            asyncio.create_task(Reconciler(means).run()),
+            asyncio.create_task(listen_for_cancels(means.bus, runner.look_for_cancel)),
+        ]
+        stopping = asyncio.create_task(shutdown.wait())
+        rings.start()
+        means.bus.ring()  # jobs may wait whose ring nobody heard
+        try:
+            await asyncio.wait([stopping, *always], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            shutdown.set()
+            await asyncio.to_thread(rings.stop, _SHUTDOWN_MS)
+            runner.abandon()
+            for task in always:
+                task.cancel()
+        # Neither of them ends by itself: if one did, that is a defect to die of.
+        for result in await asyncio.gather(*always, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+
+def _shutdown_signal() -> asyncio.Event:
+    shutdown = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, shutdown.set)
+    return shutdown
+
+
+@asynccontextmanager
+async def _means(settings: Settings, database_url: str, redis_url: str) -> AsyncGenerator[Means]:
+    database = Database(database_url, application_name="tsp worker")
+    bus = Bus(redis_url)
+    try:
+        async with SolverProcess() as solver:
+            yield Means(settings, database, bus, solver)
+    finally:
+        await bus.close()
+        await database.close()
+
+
+def _name() -> str:
+    """Which process on which machine, never the same twice."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id().hex[-8:]}"

@@ -1,0 +1,59 @@
+"""Sets right what a lost ring or a lost worker left behind; every worker does it, none has to."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import structlog
+
+from optimized_tsp.core.outages import is_outage
+from optimized_tsp.jobs.leases import oldest_wait_s
+from optimized_tsp.jobs.outcomes import rescue_expired
+from optimized_tsp.worker.run import Means
+
+__all__ = ["Reconciler"]
+
+logger = structlog.get_logger(__name__)
+
+_ROUNDS_PER_LEASE = 5
+_LONGEST_ROUND_S = 3.0
+
+
+class Reconciler:
+    """Every few seconds: rescues jobs whose lease ran out, rings for jobs that wait too long."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._round_s = min(_LONGEST_ROUND_S, means.settings.lease_s / _ROUNDS_PER_LEASE)
+        self._rescue_from = time.monotonic()
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        while True:
+            try:
+                if time.monotonic() >= self._rescue_from:
+                    await self._rescue()
+                await self._ring_for_waiting()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                logger.warning("database_unavailable", effect="not reconciling", error=repr(error))
+                # Nobody could renew meanwhile: first give those who are alive the time to do so.
+                self._rescue_from = time.monotonic() + self._means.settings.lease_s / 2
+            # Workers started together spread out by this.
+            await asyncio.sleep(self._round_s * random.uniform(0.8, 1.2))  # noqa: S311
+
+    async def _rescue(self) -> None:
+        async with self._means.database.write() as session:
+            rescued = await rescue_expired(session)
+        for job_id, status in rescued:
+            logger.warning("job_rescued", job=str(job_id), status=status)
+            self._means.bus.announce(job_id, ring=True)
+
+    async def _ring_for_waiting(self) -> None:
+        async with self._means.database.read() as session:
+            waited_s = await oldest_wait_s(session)
+        if waited_s is not None and waited_s > self._round_s:
+            self._means.bus.ring()

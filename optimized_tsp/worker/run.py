@@ -1,0 +1,243 @@
+"""One run of one job: from its claim to the transaction that ends the run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database, WriteSession
+from optimized_tsp.core.outages import is_outage
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs.leases import Claim, LeaseLost
+from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.solvers.contract import SolutionStatus, StopReason
+from optimized_tsp.solvers.process import (
+    SolverCrashed,
+    SolveReport,
+    SolveRequest,
+    SolverFault,
+    SolverProcess,
+)
+from optimized_tsp.worker.insist import insist
+from optimized_tsp.worker.progress import ProgressWriter
+
+__all__ = ["JobRun", "Means"]
+
+logger = structlog.get_logger(__name__)
+
+_LOOK_EVERY_S = 1.0
+_LEAST_TIME_S = 0.05
+DEFECT = "An internal error; it was logged."
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker solves with."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    solver: SolverProcess
+
+
+class JobRun:
+    """Solves a claimed job, keeps its lease, obeys a cancel, stores progress and the end.
+
+    When the fence is lost, the solver is killed and nothing more is written: the job is somebody
+    else's. `shutdown` asks for a checkpoint and for giving the job back.
+    """
+
+    def __init__(self, claim: Claim, means: Means, shutdown: asyncio.Event) -> None:
+        self._claim = claim
+        self._means = means
+        self._shutdown = shutdown
+        self._claimed_at = time.monotonic()
+        self._stop = asyncio.Event()
+        self._look = asyncio.Event()
+        self._log = logger.bind(job=str(claim.job_id), attempt=claim.attempt)
+
+    @property
+    def job_id(self) -> UUID:
+        return self._claim.job_id
+
+    def look_for_cancel(self) -> None:
+        """Somebody may have asked to cancel: look now instead of within a second."""
+        self._look.set()
+
+    async def run(self) -> None:
+        """Run to the end of the run; what cannot even be stored as a failure is raised."""
+        try:
+            async with asyncio.TaskGroup() as beside:
+                tending = beside.create_task(self._tend())
+                leaving = beside.create_task(self._leave_on_shutdown())
+                await self._solve()
+                tending.cancel()
+                leaving.cancel()
+        except* LeaseLost:
+            self._log.warning("lease_lost", effect="the solver was stopped, nothing was written")
+        except* Exception as defects:  # noqa: BLE001 - a job must not stay Running for ever
+            self._log.error("job_defect", exc_info=defects)
+            await self._end_after_defect()
+        self._means.bus.announce(self.job_id)
+
+    async def _tend(self) -> None:
+        """Keep the lease and look for a cancel, at least every second; raises `LeaseLost`."""
+        lease_s = self._means.settings.lease_s
+        renewed_at = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(_LOOK_EVERY_S, lease_s / 3)):
+                    await self._look.wait()
+            self._look.clear()
+            try:
+                if time.monotonic() - renewed_at >= lease_s / 3:
+                    await self._write(lambda s: leases.renew(s, self._claim, lease_s=lease_s))
+                    renewed_at = time.monotonic()
+                await self._stop_if_cancelled()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                self._log.warning("database_unavailable", effect="solving on", error=repr(error))
+
+    async def _stop_if_cancelled(self) -> None:
+        async with self._means.database.read() as session:
+            if await leases.stop_requested(session, self._claim):
+                self._stop.set()
+
+    async def _leave_on_shutdown(self) -> None:
+        await self._shutdown.wait()
+        self._stop.set()
+
+    async def _solve(self) -> None:
+        match await self._run_solver():
+            case SolverFault() as fault:
+                self._log.error("solver_fault", error=fault.message, details=fault.details)
+                await self._fail(fault.message)
+            case SolverCrashed() as crash:
+                await self._end_after_crash(crash)
+            case report if self._is_interrupted(report):
+                await self._checkpoint_and_give_back(report)
+            case report:
+                await self._finish(report)
+
+    async def _run_solver(self) -> SolveReport | SolverFault | SolverCrashed:
+        instance = await insist(self._load_instance, "load the instance")
+        writer = ProgressWriter(self._store, used_s=self._used_s())
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(writer.run())
+            try:
+                return await self._means.solver.solve(
+                    self._request(instance), stop=self._stop, on_progress=writer.note
+                )
+            except (SolverCrashed, SolverFault) as ending:
+                return ending
+            finally:
+                writer.close()
+
+    async def _load_instance(self) -> bytes:
+        async with self._means.database.read() as session:
+            return await leases.instance_payload(session, self._claim)
+
+    def _request(self, instance: bytes) -> SolveRequest:
+        claim, most = self._claim, self._means.settings.solver_threads
+        left_s = claim.remaining_s - (time.monotonic() - self._claimed_at)
+        return SolveRequest(
+            solver=claim.solver,
+            version=claim.version,
+            instance=instance,
+            time_limit_s=max(_LEAST_TIME_S, left_s),
+            threads=min(claim.parameters.get("threads") or most, most),
+            parameters=claim.parameters,
+            start=claim.start,
+        )
+
+    def _used_s(self) -> float:
+        """Solving time of the job until now, over all its runs."""
+        return self._claim.used_s + time.monotonic() - self._claimed_at
+
+    async def _store(self, progress: Progress) -> bool:
+        stored = await self._insist(
+            lambda s: outcomes.save_progress(s, self._claim, progress), "store progress"
+        )
+        if stored:
+            self._means.bus.announce(self.job_id)
+        return stored
+
+    def _is_interrupted(self, report: SolveReport) -> bool:
+        """Whether it was the shutdown, and nothing else, that ended the solve."""
+        return (
+            self._shutdown.is_set()
+            and report.stop_reason is StopReason.CANCELLED
+            and report.solution_status in {SolutionStatus.FEASIBLE, SolutionStatus.UNKNOWN}
+        )
+
+    async def _finish(self, report: SolveReport) -> None:
+        answer = Answer(
+            solution_status=report.solution_status,
+            stop_reason=report.stop_reason,
+            solution=report.solution,
+            lower_bound=report.lower_bound,
+            infeasibility=report.infeasibility,
+            statistics=_statistics(report),
+            elapsed_s=self._used_s(),
+        )
+        status = await self._insist(
+            lambda s: outcomes.finish(s, self._claim, answer), "store the answer"
+        )
+        self._log.info("job_ended", status=status, cost=report.cost, gap=report.gap)
+
+    async def _end_after_crash(self, crash: SolverCrashed) -> None:
+        if crash.best is not None:
+            await self._store(Progress(crash.best.solution, crash.best.lower_bound, self._used_s()))
+        status = await self._insist(
+            lambda s: outcomes.record_crash(
+                s, self._claim, reason=crash.reason, elapsed_s=self._used_s()
+            ),
+            "record a crash",
+        )
+        self._log.error("solver_crashed", reason=crash.reason, status=status)
+
+    async def _checkpoint_and_give_back(self, report: SolveReport) -> None:
+        if report.solution is not None or report.lower_bound is not None:
+            await self._store(Progress(report.solution, report.lower_bound, self._used_s()))
+        await self._insist(lambda s: outcomes.give_back(s, self._claim), "give the job back")
+        self._means.bus.ring()
+        self._log.info("job_given_back", cost=report.cost)
+
+    async def _end_after_defect(self) -> None:
+        try:
+            await self._fail(DEFECT)
+        except LeaseLost:
+            self._log.warning("lease_lost", effect="the failure was not written")
+
+    async def _fail(self, error: str) -> None:
+        await self._insist(
+            lambda s: outcomes.fail(s, self._claim, error=error, elapsed_s=self._used_s()),
+            "store a failure",
+        )
+
+    async def _insist(
+        self, work: Callable[[WriteSession], Awaitable[ResultT]], what: str
+    ) -> ResultT:
+        return await insist(lambda: self._write(work), what)
+
+    async def _write(self, work: Callable[[WriteSession], Awaitable[ResultT]]) -> ResultT:
+        async with self._means.database.write() as session:
+            return await work(session)
+
+
+def _statistics(report: SolveReport) -> dict[str, Any]:
+    if not report.warnings:
+        return report.statistics
+    return {**report.statistics, "warnings": list(report.warnings)}

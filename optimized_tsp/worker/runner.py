@@ -1,0 +1,69 @@
+"""Takes waiting jobs one after the other, for as long as there are any."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from optimized_tsp.core.outages import is_outage
+from optimized_tsp.jobs.leases import Claim, claim_next
+from optimized_tsp.solvers.process import SolverCrashed
+from optimized_tsp.worker.run import JobRun, Means
+
+__all__ = ["JobRunner"]
+
+logger = structlog.get_logger(__name__)
+
+
+class JobRunner:
+    """What a ring sets off. Holds the one job that this worker runs, if any."""
+
+    def __init__(self, name: str, means: Means, shutdown: asyncio.Event) -> None:
+        self._name = name
+        self._means = means
+        self._shutdown = shutdown
+        self._run: JobRun | None = None
+        self._draining: asyncio.Task[None] | None = None
+
+    async def drain(self) -> None:
+        """Claim and run jobs until none waits or the worker shuts down.
+
+        Where something is missing (a solver process, the database) it ends, and the reconciler
+        rings again while jobs wait.
+        """
+        self._draining = asyncio.current_task()
+        try:
+            while (claim := await self._claim()) is not None:
+                self._run = JobRun(claim, self._means, self._shutdown)
+                await self._run.run()
+        finally:
+            self._run = self._draining = None
+
+    def abandon(self) -> None:
+        """Drop a job that cannot be given back (no database): its lease will run out."""
+        if self._draining is not None:
+            self._draining.cancel()
+
+    def look_for_cancel(self, job_id: bytes) -> None:
+        """Somebody asked to cancel the job with these bytes; nothing happens if it is not ours."""
+        if self._run is not None and self._run.job_id.bytes == job_id:
+            self._run.look_for_cancel()
+
+    async def _claim(self) -> Claim | None:
+        try:
+            # Before the claim: no job waits for a process to start, or pays for one that cannot.
+            await self._means.solver.ready()
+            if self._shutdown.is_set():
+                return None
+            async with self._means.database.write() as session:
+                return await claim_next(
+                    session, worker=self._name, lease_s=self._means.settings.lease_s
+                )
+        except SolverCrashed as error:
+            logger.error("no_solver_process", error=error.reason)  # noqa: TRY400 - known reason
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            logger.warning("database_unavailable", effect="not taking jobs", error=repr(error))
+        return None
