@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +13,7 @@ from optimized_tsp.core.config import Settings
 
 __all__ = ["app", "main"]
 
-EXIT_ERROR = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="optimized-tsp",
@@ -51,9 +50,9 @@ def up(
         int | None,
         typer.Option(min=1, max=256, help="Worker processes  [default: OPTIMIZED_TSP_WORKERS]"),
     ] = None,
-    with_parent: Annotated[
-        bool, typer.Option("--with-parent", hidden=True, help="Stop when the caller dies.")
-    ] = False,
+    parent: Annotated[
+        int | None, typer.Option(hidden=True, help="Stop when this process, the parent, ends.")
+    ] = None,
 ) -> None:
     """Run everything: Postgres, Valkey, migrations, API and workers, in one process tree."""
     from optimized_tsp.cli.up import run_up
@@ -61,7 +60,7 @@ def up(
     settings = load_settings()
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
-    raise typer.Exit(run_up(settings, demo=demo, with_parent=with_parent))
+    raise typer.Exit(run_up(settings, demo=demo, parent=parent))
 
 
 @app.command()
@@ -86,6 +85,37 @@ def migrate() -> None:
     from optimized_tsp.cli.migrate import run_migrate
 
     raise typer.Exit(run_migrate(load_settings()))
+
+
+@app.command()
+def solve(
+    file: Annotated[Path, typer.Argument(help="A .json file: the body of a POST, or an instance.")],
+    *,
+    solver: Annotated[str, typer.Option(help="Which solver, as name/version.")] = "tsp/v1",
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds; default: the file's, else 60.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random choice.")] = None,
+    tour: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Also write the tour as a TSPLIB file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object instead of text.")
+    ] = False,
+) -> None:
+    """Solve a file right here, without a server; Ctrl-C stops and keeps the best solution."""
+    from optimized_tsp.cli.solve import run_solve
+
+    code = run_solve(
+        load_settings(),
+        file,
+        solver_name=solver,
+        time_limit_s=time_limit,
+        seed=seed,
+        tour_file=tour,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

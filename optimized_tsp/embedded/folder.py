@@ -9,15 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from optimized_tsp.embedded.errors import FolderInUse
 from optimized_tsp.embedded.process import wait_until
 
-__all__ = ["DataFolder", "FolderInUse", "make_folder", "running_stack", "write_private"]
+__all__ = ["DataFolder", "make_folder", "running_stack", "write_private"]
 
 _LOCK_PATIENCE_S = 0.2
-
-
-class FolderInUse(Exception):
-    """Somebody else runs on this data folder."""
 
 
 def make_folder(path: Path, mode: int) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from optimized_tsp.embedded.account import Account, server_account
 from optimized_tsp.embedded.binaries import POSTGRES_MAJOR, Binaries
+from optimized_tsp.embedded.errors import ProcessFailed
 from optimized_tsp.embedded.identity import HOST, Identity
-from optimized_tsp.embedded.process import Order, Pause, Process, ProcessFailed, run, wait_until
+from optimized_tsp.embedded.process import Order, Pause, Process, run, wait_until
 
 __all__ = ["Postgres"]
 

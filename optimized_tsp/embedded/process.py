@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import IO
 
 from optimized_tsp.embedded.account import Account
+from optimized_tsp.embedded.errors import ProcessFailed
 
 __all__ = [
     "Order",
     "Pause",
     "Process",
-    "ProcessFailed",
     "bound_log",
     "run",
     "spawn",
@@ -32,13 +32,10 @@ _LAUNCHER = Path(__file__).with_name("launch.py")
 _LOG_LIMIT_BYTES = 8 * 2**20
 _TAIL_LINES = 15
 _POLL_S = 0.01
+_LAST_GRACE_S = 0.5
 
 Pause = Callable[[float], None]
 """Waits that many seconds; the supervisor's also listens to signals meanwhile."""
-
-
-class ProcessFailed(Exception):
-    """A program did not do what it was started for; the message shows its last words."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +205,7 @@ class Process:
     def wait_ready(self, *, timeout_s: float, pause: Pause = time.sleep) -> None:
         """Wait until the program can be used; raise `ProcessFailed` when it dies or is too slow."""
         ready = wait_until(
-            lambda: not self.is_running() or self._is_ready(self), timeout_s=timeout_s, pause=pause
+            lambda: not self.is_running() or self.is_ready(), timeout_s=timeout_s, pause=pause
         )
         if not self.is_running():
             raise ProcessFailed(f"{self.name} {self.last_words()}")
@@ -218,15 +215,22 @@ class Process:
                 f"{self.log_tail()}"
             )
 
+    def is_ready(self) -> bool:
+        """Whether the program can be used."""
+        return self.is_running() and self._is_ready(self)
+
     def is_running(self) -> bool:
         """Whether the program is alive (its end is noticed here)."""
         return self._popen is not None and self._popen.poll() is None
 
+    def ending(self) -> str:
+        """How the program ended, in words."""
+        status = self._popen.poll() if self._popen else None
+        return "was not started" if status is None else f"ended with {describe_exit(status)}"
+
     def last_words(self) -> str:
         """How the program ended, with the end of its log."""
-        status = self._popen.poll() if self._popen else None
-        how = "was not started" if status is None else f"ended with {describe_exit(status)}"
-        return f"{how}. {self.log} ends with:\n{self.log_tail()}"
+        return f"{self.ending()}. {self.log} ends with:\n{self.log_tail()}"
 
     def log_tail(self) -> str:
         """The last lines of the log, indented."""
@@ -242,8 +246,11 @@ class Process:
             self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """Kill the program and everything it left in its session's process group."""
+        """End the program at once, with everything it left in its process group."""
         if self._popen is not None:
+            # Postgres takes its own children along when it gets this instead of SIGKILL.
+            self._popen.send_signal(self.order.death_signal)
+            wait_until(lambda: not self.is_running(), timeout_s=_LAST_GRACE_S)
             kill_group(self._popen)
 
 
