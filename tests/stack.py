@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from redis import Redis
 
 from optimized_tsp.embedded.folder import DataFolder
@@ -42,6 +43,14 @@ def public_folder() -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path)
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended; its parent may not have asked how."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,10 @@ class Servers:
             yield TestDatabase(name, self.identity)
         finally:
             self._finished.append(name)
+
+    def create_roles(self) -> None:
+        """Run init.sql once more."""
+        self._embedded.create_roles()
 
     def run_sql(self, statement: str, *, database: str = "postgres") -> str:
         """Run SQL as superuser, through psql."""

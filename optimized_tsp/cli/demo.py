@@ -81,9 +81,10 @@ def _watch(feed: ClientConnection, task_id: str, *, title: str, timeout_s: float
     progress = SolveProgress(title, time_limit_s=timeout_s)
     with _shown(progress, console):
         for frame in _frames(feed, "event", timeout_s + _PATIENCE_S):
-            event, data = frame["event"], frame["event"]["data"]
+            event: dict[str, Any] = frame["event"]
             if event["task_id"] != task_id:
                 continue
+            data = event["data"]
             if data.get("cost") is not None or data.get("lower_bound") is not None:
                 seen = Progress(
                     solution=None,

@@ -42,6 +42,10 @@ class EmbeddedServers:
         self.postgres.process.start()
         for process in self.processes:
             process.wait_ready(timeout_s=_READY_TIMEOUT_S, pause=pause)
+        self.create_roles(pause)
+
+    def create_roles(self, pause: Pause = time.sleep) -> None:
+        """Run init.sql, which changes nothing where everything is there."""
         self.postgres.run_sql(
             init_sql().read_text(),
             pause=pause,

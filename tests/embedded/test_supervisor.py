@@ -1,0 +1,112 @@
+"""Dead processes come back; ones that keep dying raise an alarm; signals wait for their turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from optimized_tsp.embedded.process import Order, Process, wait_until
+from optimized_tsp.embedded.supervisor import SignalWatch, StopRequested, Supervisor
+
+SLEEP = Order(command=("/bin/sleep", "600"))
+FALSE = Order(command=("/bin/false",))
+
+
+@pytest.fixture
+def watch() -> Iterator[SignalWatch]:
+    with SignalWatch() as watch:
+        yield watch
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(watch: SignalWatch, said: list[str]) -> Supervisor:
+    return Supervisor(watch, said.append)
+
+
+def test_a_killed_process_is_started_again(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    process = Process("Valkey", SLEEP, tmp_path / "valkey.log")
+    process.start()
+    supervisor.keep_running([process])
+    killed = process.pid
+    try:
+        process.send(signal.SIGKILL)
+        assert wait_until(
+            lambda: process.pid != killed and process.is_running(),
+            timeout_s=5,
+            pause=supervisor.pause,
+        )
+    finally:
+        process.kill()
+    assert said == ["Valkey ended with SIGKILL; starting it again"]
+
+
+def test_a_process_that_keeps_dying_is_reported_with_its_log(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    process = Process("worker 1", FALSE, tmp_path / "worker-1.log")
+    process.start()
+    supervisor.keep_running([process])
+    assert wait_until(lambda: supervisor.keeps_dying(process), timeout_s=10, pause=supervisor.pause)
+    assert said[0] == "worker 1 ended with exit status 1; starting it again"
+    assert said[-1].startswith("worker 1 keeps dying: it ended with exit status 1.")
+    assert str(process.log) in said[-1]
+
+
+def test_a_process_that_cannot_be_started_again_is_tried_again(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "logs" / "worker-1.log"
+    log.parent.mkdir()
+    process = Process("worker 1", SLEEP, log)
+    process.start()
+    supervisor.keep_running([process])
+    log.unlink()
+    log.parent.rmdir()
+    process.send(signal.SIGKILL)
+    assert wait_until(
+        lambda: any("cannot be started" in line for line in said),
+        timeout_s=5,
+        pause=supervisor.pause,
+    )
+
+    log.parent.mkdir()
+
+    assert wait_until(process.is_running, timeout_s=5, pause=supervisor.pause)
+    process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_stop_is_taken_while_waiting(
+    watch: SignalWatch, number: signal.Signals
+) -> None:
+    os.kill(os.getpid(), number)
+    with pytest.raises(StopRequested) as request:
+        watch.pause(5)
+    assert request.value.number is number
+
+
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with SignalWatch() as watch:
+            os.kill(os.getpid(), signal.SIGHUP)
+            watch.pause(0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_impatient_signals_do_not_strike_after_the_watch() -> None:
+    with SignalWatch():
+        os.kill(os.getpid(), signal.SIGINT)
+    assert not signal.sigpending()
