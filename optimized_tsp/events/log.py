@@ -34,13 +34,13 @@ __all__ = [
     "sequence",
 ]
 
-SEQUENCED_AT_ONCE = 5000
-"""How many events one call of `sequence` gives positions to, at most."""
-
+_SEQUENCED_AT_ONCE = 5000
 _PRUNED_AT_ONCE = 10_000
 
 # Any constant will do; it only has to be the same in every process.
 _FEED_LOCK = 0x7473705F66656564
+
+_ANY_UNSEQUENCED = text("SELECT EXISTS (SELECT FROM events WHERE position IS NULL)")
 
 # One statement, so that a process frozen at the wrong moment cannot sit on the lock. Each query of
 # the block sees what was committed before that query began, so none of them misses what the holder
@@ -50,13 +50,10 @@ _SEQUENCE = text(
     f"""
     DO $$
     BEGIN
-        IF NOT EXISTS (SELECT FROM events WHERE position IS NULL) THEN
-            RETURN;
-        END IF;
         PERFORM pg_advisory_xact_lock({_FEED_LOCK});
         WITH pending AS MATERIALIZED (
             SELECT id, job_id, seq FROM events
-            WHERE position IS NULL ORDER BY id LIMIT {SEQUENCED_AT_ONCE}
+            WHERE position IS NULL ORDER BY id LIMIT {_SEQUENCED_AT_ONCE}
         ), placed AS MATERIALIZED (
             SELECT job_id, seq, nextval('feed_positions') AS position
             FROM (SELECT * FROM pending ORDER BY id) AS ordered
@@ -138,10 +135,11 @@ def append_event(
 
 
 async def sequence(database: Database) -> None:
-    """Give committed events that have none their feed position, `SEQUENCED_AT_ONCE` at most."""
+    """Give every event that was committed before this call its feed position."""
     async with database.engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(_SEQUENCE)
+        while await connection.scalar(_ANY_UNSEQUENCED):
+            await connection.execute(_SEQUENCE)
 
 
 async def feed_head(session: ReadSession) -> int:

@@ -1,0 +1,1 @@
+"""The websocket feed: subscribe, replay, follow (docs/live-feed.md)."""

@@ -1,0 +1,173 @@
+"""The feed of one API process: reads new events once and hands them to every subscriber."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Self
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from optimized_tsp.core.database import Database, ReadSession
+from optimized_tsp.core.errors import ServiceUnavailable
+from optimized_tsp.events.bus import Bus, Channel
+from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.events.listen import listen
+from optimized_tsp.events.log import events_after, feed_head, replay_page, sequence
+from optimized_tsp.events.types import JobEvent
+from optimized_tsp.live.outbox import Frame, Outbox
+from optimized_tsp.live.subscription import check_cursor
+
+__all__ = ["Feed"]
+
+logger = structlog.get_logger(__name__)
+
+# How often it looks by itself while somebody listens: messages of Redis may be lost.
+_LOOK_S = 1.0
+# And while nobody does, so that the first who comes does not wait for a long backlog's positions.
+_IDLE_LOOK_S = 10.0
+_PAUSE_AFTER_ERROR_S = 0.5
+_PAGE = 500
+# Replays share the pool with everything else the API does.
+_CONCURRENT_READS = 3
+
+
+class Feed:
+    """One subscription to Redis and one reader of Postgres, whatever the number of subscribers.
+
+    Use it as `async with Feed(database, bus) as feed` around the life of the application.
+    """
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self._database = database
+        self._bus = bus
+        self._outboxes: dict[Outbox, None] = {}
+        # Every event up to here was offered to every outbox that was open at that time.
+        self._position = 0
+        self._rung = asyncio.Event()
+        self._reads = asyncio.Semaphore(_CONCURRENT_READS)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        for work in (listen(self._bus, Channel.EVENTS, self._hear), self._read()):
+            task = asyncio.create_task(work)
+            task.add_done_callback(_report)
+            self._tasks.append(task)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[ReadSession]:
+        """A session for a subscriber's reading, a few at a time; raises `ServiceUnavailable`."""
+        async with self._reads:
+            with _database_trouble():
+                async with self._database.read() as session:
+                    yield session
+
+    async def now(self) -> int:
+        """The position that divides what was committed before this call from what comes after."""
+        async with self._reads:
+            with _database_trouble():
+                await sequence(self._database)
+        async with self.reading() as session:
+            return await feed_head(session)
+
+    def join(self, outbox: Outbox, *, after: int, now: int) -> int:
+        """Open the outbox and return a position P: it gets every event behind P and `after`.
+
+        Events up to P are there to be read already. `now` is a recent answer of `now()`.
+        """
+        if not self._outboxes:
+            # Nobody listened, so nothing was read: go on from the end, not from back then.
+            self._position = max(self._position, now)
+        outbox.open(after=max(after, self._position))
+        self._outboxes[outbox] = None
+        self._rung.set()
+        return self._position
+
+    def leave(self, outbox: Outbox) -> None:
+        """Offer it nothing any more."""
+        self._outboxes.pop(outbox, None)
+
+    async def replay(
+        self, wanted: EventFilter, *, after: int, upto: int
+    ) -> AsyncGenerator[list[Frame]]:
+        """Wanted events with `after` < position <= `upto`, page by page.
+
+        Raises `CursorExpired` when some of them were pruned meanwhile.
+        """
+        while after < upto:
+            async with self.reading() as session:
+                page = await replay_page(session, wanted, after=after, upto=upto, limit=_PAGE)
+                await check_cursor(session, after)
+            yield [Frame.of(event) for event in page.events]
+            after = page.end
+
+    def _hear(self, _: UUID | None) -> None:
+        if self._outboxes:
+            self._rung.set()
+
+    async def _read(self) -> None:
+        failing = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S if self._outboxes else _IDLE_LOOK_S):
+                    await self._rung.wait()
+            self._rung.clear()
+            try:
+                await self._look()
+                failing = False
+            except (SQLAlchemyError, OSError) as error:
+                if not failing:
+                    logger.warning("feed_cannot_read", error=repr(error), effect="events wait")
+                failing = True
+                await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
+            except Exception:
+                # The position has not moved, so the next look reads the same events again; the
+                # subscribers must not starve in silence because of one bad look.
+                logger.exception("feed_failed")
+                await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
+
+    async def _look(self) -> None:
+        await sequence(self._database)
+        more = True
+        while more and self._outboxes:
+            async with self._database.read() as session:
+                events = await events_after(session, self._position, limit=_PAGE)
+            self._hand_out(events)
+            more = len(events) == _PAGE
+
+    def _hand_out(self, events: list[JobEvent]) -> None:
+        for event in events:
+            frame = None
+            for outbox in self._outboxes:
+                if outbox.wants(event):
+                    frame = frame or Frame.of(event)
+                    outbox.put(frame)
+        for outbox in [outbox for outbox in self._outboxes if outbox.full]:
+            self.leave(outbox)
+        if events:
+            self._position = max(self._position, events[-1].position)
+
+
+@contextmanager
+def _database_trouble() -> Generator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        logger.warning("feed_cannot_replay", error=repr(error))
+        raise ServiceUnavailable(
+            "The database does not answer; connect again with your last cursor."
+        ) from error
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("feed_task_ended", exc_info=error)

@@ -1,0 +1,91 @@
+"""Uvicorn's websocket protocol, with an end for peers that stopped reading.
+
+A peer whose TCP window is closed keeps its connection, our buffers and the handler that wants to
+send alive for as long as it likes: closing waits for the buffers to drain, and websocket pings wait
+behind the data. Only a reset ends that.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from asyncio.transports import BaseTransport
+from typing import Any, TypedDict
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from optimized_tsp.live.messages import MAX_MESSAGE_BYTES
+
+__all__ = ["RESET_EXTENSION", "FeedProtocol", "WebSocketOptions", "websocket_options"]
+
+RESET_EXTENSION = "optimized_tsp.reset"
+"""The key in `scope["extensions"]` under which handlers find a function that resets."""
+
+_SEND_BUFFER_BYTES = 128 * 1024
+_UNANSWERED_MS = 25_000
+_CLOSE_TIMEOUT_S = 10.0
+_SHUTDOWN_TIMEOUT_S = 1.0
+_LINGER_NOT = struct.pack("ii", 1, 0)
+
+
+class WebSocketOptions(TypedDict):
+    """Options of `uvicorn.Config` and `uvicorn.run` that the feed needs."""
+
+    ws: type[FeedProtocol]
+    ws_max_size: int
+    ws_per_message_deflate: bool
+    ws_ping_interval: None
+    timeout_graceful_shutdown: int
+
+
+def websocket_options() -> WebSocketOptions:
+    """How uvicorn must be run.
+
+    Compression costs each connection hundreds of kilobytes. Uvicorn's pings close a slow reader
+    before we can say 4008; ours and `TCP_USER_TIMEOUT` find a dead peer.
+    """
+    return WebSocketOptions(
+        ws=FeedProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        timeout_graceful_shutdown=2,
+    )
+
+
+class FeedProtocol(WebSocketsSansIOProtocol):
+    """Bounded in memory and time, whatever the peer does or does not."""
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
+            # The kernel would buffer megabytes for somebody who reads nothing.
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNANSWERED_MS)
+
+    async def run_asgi(self) -> None:
+        extensions: dict[str, dict[object, object]] = self.scope["extensions"] or {}
+        extensions[RESET_EXTENSION] = {"reset": self.reset}
+        await super().run_asgi()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self.reset)
+
+    def shutdown(self) -> None:
+        """Say 1012 and leave the peer a moment to take it."""
+        super().shutdown()
+        self.loop.call_later(_SHUTDOWN_TIMEOUT_S, self.reset)
+
+    def reset(self) -> None:
+        """End the connection now; the peer sees a reset. What waits to be sent is dropped."""
+        if self.disconnected:
+            return
+        peer: socket.socket | None = self.transport.get_extra_info("socket")
+        if peer is not None and peer.fileno() >= 0:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self.transport.abort()

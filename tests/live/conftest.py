@@ -1,0 +1,210 @@
+"""The feed behind a real uvicorn, in a thread of its own; jobs that things happen to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from threading import Thread
+from typing import Any, Protocol
+from uuid import UUID
+
+import orjson
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import select
+from websockets.asyncio.client import ClientConnection, connect
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database, WriteSession
+from optimized_tsp.core.ids import DEFAULT_TENANT_ID
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.models import Job
+from optimized_tsp.jobs.service import submit_job
+from optimized_tsp.jobs.submission import parse_submission
+from optimized_tsp.jobs.transitions import record
+from optimized_tsp.live.endpoints import build_live_router
+from optimized_tsp.live.feed import Feed
+from optimized_tsp.live.protocol import websocket_options
+from optimized_tsp.solvers.tsp import TspSolver
+
+DEADLINE_S = 15.0
+
+
+class Server:
+    """An API process as far as the feed goes: its own loop, pool, Redis subscription and port."""
+
+    def __init__(self, database_url: str, redis_url: str, port: int = 0) -> None:
+        self._urls = (database_url, redis_url)
+        app = FastAPI(lifespan=self._lifespan)
+        app.include_router(build_live_router())
+        self.uvicorn = uvicorn.Server(
+            uvicorn.Config(app, port=port, loop="uvloop", log_config=None, **websocket_options())
+        )
+        self._thread = Thread(target=self.uvicorn.run)
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
+        database_url, redis_url = self._urls
+        database = Database(database_url, application_name="tsp api")
+        bus = Bus(redis_url)
+        async with Feed(database, bus) as self.feed:
+            app.state.feed = self.feed
+            yield
+        await bus.close()
+        await database.close()
+
+    def start(self) -> None:
+        self._thread.start()
+        deadline = time.monotonic() + DEADLINE_S
+        while not self.uvicorn.started:
+            assert time.monotonic() < deadline
+            assert self._thread.is_alive()
+            time.sleep(0.005)
+        self.port: int = self.uvicorn.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> float:
+        """Stop as on SIGTERM; returns how many seconds it took."""
+        began = time.monotonic()
+        self.uvicorn.should_exit = True
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive()
+        return time.monotonic() - began
+
+    @property
+    def subscribers(self) -> int:
+        return len(self.feed._outboxes)
+
+    def url(self, path: str = "/live") -> str:
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+
+class StartServer(Protocol):
+    """Starts an API; it is stopped after the test."""
+
+    def __call__(self, *, port: int = 0, redis_url: str = ...) -> Server: ...
+
+
+@pytest.fixture
+def start_server(database_url: str, redis_url: str) -> Iterator[StartServer]:
+    started: list[Server] = []
+
+    def start(*, port: int = 0, redis_url: str = redis_url) -> Server:
+        server = Server(database_url, redis_url, port)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        if not server.uvicorn.should_exit:
+            server.stop()
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> Server:
+    return start_server()
+
+
+class Jobs:
+    """Submits jobs and makes things happen to them, as the API and a worker would."""
+
+    def __init__(self, database: Database, bus: Bus) -> None:
+        self.database = database
+        self.bus = bus
+
+    async def submit(self, **tags: str) -> UUID:
+        """A new job, with its event `job.submitted`."""
+        body = {"tsp_instance": {"matrix": [[None, 1], [1, None]]}, "tags": tags}
+        submission = parse_submission(TspSolver(), orjson.dumps(body), Settings())
+        async with self.database.write() as session:
+            job_id = await submit_job(session, DEFAULT_TENANT_ID, submission)
+        self.bus.announce(job_id)
+        return job_id
+
+    async def happen(self, job_id: UUID, times: int = 1, **data: Any) -> None:
+        """So many events of the job, in one transaction."""
+        async with self.database.write() as session:
+            await self.happen_in(session, job_id, times, **data)
+        self.bus.announce(job_id)
+
+    async def happen_in(
+        self, session: WriteSession, job_id: UUID, times: int = 1, **data: Any
+    ) -> None:
+        """The same in an open transaction."""
+        job = await session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+        assert job is not None
+        for _ in range(times):
+            record(session, job, EventType.INCUMBENT, data)
+        await session.flush()
+
+
+@pytest.fixture
+async def jobs(database_url: str, redis_url: str) -> AsyncIterator[Jobs]:
+    database = Database(database_url, pool_size=10, application_name="tests")
+    bus = Bus(redis_url)
+    yield Jobs(database, bus)
+    await bus.close()
+    await database.close()
+
+
+class Client:
+    """A websocket client of the feed."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.cursor: str | None = None
+
+    async def send(self, **message: Any) -> None:
+        await self.socket.send(orjson.dumps(message).decode())
+
+    async def receive(self) -> dict[str, Any]:
+        """The next message of the server."""
+        async with asyncio.timeout(DEADLINE_S):
+            message: dict[str, Any] = orjson.loads(await self.socket.recv())
+        return message
+
+    async def subscribe(self, **fields: Any) -> str:
+        """Subscribe; returns the cursor of the answer."""
+        await self.send(type="subscribe", **fields)
+        answer = await self.receive()
+        assert answer["type"] == "subscribed", answer
+        self.cursor = str(answer["cursor"])
+        return self.cursor
+
+    async def event(self) -> dict[str, Any]:
+        """The next message, which is an event."""
+        message = await self.receive()
+        assert message["type"] == "event", message
+        event: dict[str, Any] = message["event"]
+        self.cursor = event["cursor"]
+        return event
+
+    async def events(self, count: int) -> list[dict[str, Any]]:
+        return [await self.event() for _ in range(count)]
+
+    async def seqs(self, count: int) -> list[int]:
+        return [event["seq"] for event in await self.events(count)]
+
+    async def closed(self) -> tuple[int, str]:
+        """Wait until the server has closed; its code and reason."""
+        async with asyncio.timeout(DEADLINE_S):
+            await self.socket.wait_closed()
+        assert self.socket.close_code is not None
+        return self.socket.close_code, self.socket.close_reason or ""
+
+
+@asynccontextmanager
+async def client_of(server: Server, path: str = "/live", **options: Any) -> AsyncIterator[Client]:
+    async with connect(server.url(path), proxy=None, **options) as socket:
+        yield Client(socket)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:
+    """Wait until the condition is true."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - nothing tells when it comes true
+            await asyncio.sleep(0.005)
