@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import optimized_tsp.core.api_keys
 import optimized_tsp.events.models
+import optimized_tsp.jobs.idempotency
 import optimized_tsp.jobs.models
 import optimized_tsp.webhooks.models  # noqa: F401 - imported for their tables
 from optimized_tsp.core.database import Base, async_url

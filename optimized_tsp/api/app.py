@@ -16,7 +16,11 @@ from optimized_tsp.api.openapi import build_openapi
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs.endpoints import Services, build_jobs_routers
+from optimized_tsp.jobs.caller import Authenticator
+from optimized_tsp.jobs.endpoints import build_jobs_routers
+from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.waiting import Waiters
 
 __all__ = ["create_app"]
 
@@ -41,10 +45,14 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         database = Database(database_url, pool_size=_POOL_SIZE, application_name="tsp api")
         bus = Bus(redis_url)
-        app.state.services = Services(settings=settings, database=database, bus=bus)
+        parser = SubmissionParser(settings)
+        app.state.services = Services(
+            settings, database, bus, Authenticator(settings, database), parser, Waiters()
+        )
         try:
             yield
         finally:
+            parser.close()
             await bus.close()
             await database.close()
 

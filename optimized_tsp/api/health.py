@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from optimized_tsp.jobs.endpoints import ServicesDep
+from optimized_tsp.jobs.services import ServicesDep
 
 __all__ = ["health_router"]
 

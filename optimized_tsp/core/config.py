@@ -86,15 +86,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_auth(self) -> Settings:
-        if self.auth is Auth.REQUIRED:
+        if self.auth is Auth.OFF and self.host not in _LOOPBACK:
             raise ValueError(
-                "OPTIMIZED_TSP_AUTH=required is not available in this version; "
-                "leave it off and bind to 127.0.0.1"
-            )
-        if self.host not in _LOOPBACK:
-            raise ValueError(
-                f"OPTIMIZED_TSP_AUTH=off is refused on {self.host}: "
-                "anybody could submit jobs; set OPTIMIZED_TSP_HOST=127.0.0.1"
+                f"OPTIMIZED_TSP_AUTH=off is refused on {self.host}: anybody could submit jobs; "
+                "set OPTIMIZED_TSP_AUTH=required or OPTIMIZED_TSP_HOST=127.0.0.1"
             )
         return self
 

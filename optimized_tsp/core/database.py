@@ -31,6 +31,8 @@ _STATEMENT_TIMEOUT_MS = 30_000
 # A frozen process that holds row locks must not hold up everybody else for long.
 _IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 5.0
+# A server that vanished without a word never answers; one that lives ends statements before this.
+_COMMAND_TIMEOUT_S = 35.0
 
 
 class Base(DeclarativeBase):
@@ -75,6 +77,7 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={
                 "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _COMMAND_TIMEOUT_S,
                 "server_settings": {
                     "application_name": application_name,
                     "statement_timeout": str(_STATEMENT_TIMEOUT_MS),

@@ -14,6 +14,7 @@ __all__ = [
     "ServiceError",
     "ServiceUnavailable",
     "StateConflict",
+    "Unauthorized",
     "Unsupported",
 ]
 
@@ -68,6 +69,17 @@ class InvalidInput(ServiceError):
     status = 422
     code = "invalid-input"
     title = "The request is not valid."
+
+
+class Unauthorized(ServiceError):
+    """No key, or one that is not valid."""
+
+    status = 401
+    code = "unauthorized"
+    title = "A valid API key is required."
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class NotFound(ServiceError):

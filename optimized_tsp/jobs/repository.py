@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +13,22 @@ from sqlalchemy.orm import aliased
 
 from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.core.errors import NotFound
-from optimized_tsp.jobs.models import Job, Solution
+from optimized_tsp.jobs.models import Instance, Job, Solution
 from optimized_tsp.jobs.schemas import JobView, SolutionView
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus
 from optimized_tsp.solvers.registry import AnySolver
 
-__all__ = ["Scope", "find_job", "find_solution", "list_jobs", "lock_job"]
+__all__ = [
+    "Filters",
+    "Scope",
+    "find_instance",
+    "find_job",
+    "find_solution",
+    "list_jobs",
+    "lock_job",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,31 @@ class Scope:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which jobs a list shows; empty means all. Every tag has to match."""
+
+    statuses: Sequence[JobStatus] = ()
+    submitted_after: datetime | None = None
+    submitted_before: datetime | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    name: str | None = None
+
+    def apply(self, query: Any) -> Any:
+        """Narrow a query on jobs."""
+        if self.statuses:
+            query = query.where(Job.status.in_([status.value for status in self.statuses]))
+        if self.submitted_after is not None:
+            query = query.where(Job.submitted_at > self.submitted_after)
+        if self.submitted_before is not None:
+            query = query.where(Job.submitted_at < self.submitted_before)
+        if self.tags:
+            query = query.where(Job.tags.contains(self.tags))
+        if self.name is not None:
+            query = query.where(Job.name == self.name)
+        return query
+
+
 async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
     """One job; raises `NotFound`."""
     row = (await session.execute(_views(scope).where(Job.id == job_id))).first()
@@ -40,20 +74,22 @@ async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
 
 
 async def list_jobs(
-    session: ReadSession,
-    scope: Scope,
-    *,
-    statuses: Sequence[JobStatus],
-    before: UUID | None,
-    limit: int,
+    session: ReadSession, scope: Scope, filters: Filters, *, before: UUID | None, limit: int
 ) -> list[JobView]:
     """Jobs newest first, those submitted before the job `before`."""
-    query = _views(scope).order_by(Job.id.desc()).limit(limit)
-    if statuses:
-        query = query.where(Job.status.in_([status.value for status in statuses]))
+    query = filters.apply(_views(scope)).order_by(Job.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Job.id < before)
     return [_view(row) for row in await session.execute(query)]
+
+
+async def find_instance(session: ReadSession, scope: Scope, job_id: UUID) -> bytes:
+    """What was submitted, canonical JSON; raises `NotFound`."""
+    query = select(Instance.payload).join(Job, Job.instance_digest == Instance.digest)
+    payload = await session.scalar(_in_scope(query, scope).where(Job.id == job_id))
+    if payload is None:
+        raise _no_job(job_id)
+    return bytes(payload)
 
 
 async def find_solution(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.idempotency import Replay, earlier_job, remember
 from optimized_tsp.jobs.models import Instance, Job
 from optimized_tsp.jobs.outcomes import end_cancelled
 from optimized_tsp.jobs.repository import Scope, lock_job
@@ -18,7 +19,19 @@ from optimized_tsp.jobs.states import ACTIVE, JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
 from optimized_tsp.jobs.transitions import record
 
-__all__ = ["Cancelled", "Removed", "cancel_job", "delete_job", "submit_job"]
+__all__ = [
+    "CANCELLED_AT_ONCE",
+    "Cancelled",
+    "Removed",
+    "cancel_job",
+    "cancel_waiting",
+    "delete_job",
+    "submit_job",
+    "submit_once",
+]
+
+CANCELLED_AT_ONCE = 200
+"""Jobs a bulk cancel ends in one transaction, so that it holds no locks for long."""
 
 
 class Cancelled(Enum):
@@ -76,6 +89,43 @@ async def submit_job(session: WriteSession, tenant_id: UUID, submission: ParsedS
     }
     record(session, job, EventType.SUBMITTED, data)
     return job.id
+
+
+async def submit_once(
+    session: WriteSession, scope: Scope, submission: ParsedSubmission, replay: Replay | None
+) -> tuple[UUID, bool]:
+    """Submit, unless `replay` did so before; returns the job's id and whether it is new."""
+    if replay is not None:
+        earlier = await earlier_job(session, scope, replay)
+        if earlier is not None:
+            return earlier, False
+    job_id = await submit_job(session, scope.tenant_id, submission)
+    if replay is not None:
+        await session.flush()
+        remember(session, scope, replay, job_id)
+    return job_id, True
+
+
+async def cancel_waiting(session: WriteSession, scope: Scope) -> list[UUID]:
+    """Cancel up to `CANCELLED_AT_ONCE` waiting jobs; returns which."""
+    jobs = await session.scalars(
+        select(Job)
+        .where(
+            Job.tenant_id == scope.tenant_id,
+            Job.solver == scope.solver,
+            Job.version == scope.version,
+            Job.status == JobStatus.SUBMITTED.value,
+            Job.deleted_at.is_(None),
+        )
+        .order_by(Job.id)
+        .limit(CANCELLED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    cancelled = []
+    for job in jobs.all():
+        await _cancel(session, job)
+        cancelled.append(job.id)
+    return cancelled
 
 
 async def cancel_job(session: WriteSession, scope: Scope, job_id: UUID) -> Cancelled:

@@ -1,0 +1,127 @@
+"""A job's events: in pages, or as a stream of server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.events import log
+from optimized_tsp.events.types import TERMINAL_EVENTS, JobEvent
+from optimized_tsp.jobs import repository
+from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
+from optimized_tsp.jobs.repository import Scope
+from optimized_tsp.jobs.services import Services, ServicesDep
+from optimized_tsp.solvers.registry import AnySolver
+
+__all__ = ["add_calls"]
+
+EVENT_STREAM = "text/event-stream"
+_KEEP_ALIVE_S = 15.0
+_MAX_SEQ = 2**31 - 1
+
+
+def add_calls(router: APIRouter, solver: AnySolver) -> None:
+    """`GET /jobs/{task_id}/events`."""
+    in_scope = scope_of(solver)
+
+    @router.get(
+        "/jobs/{task_id}/events",
+        summary="A job's events",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "A page of events, or with `Accept: text/event-stream` a stream "
+                "that ends after the terminal event.",
+                "content": {
+                    "application/json": {"schema": {"type": "array", "items": _EVENT_SCHEMA}},
+                    EVENT_STREAM: {"schema": {"type": "string"}},
+                },
+            }
+        },
+    )
+    async def events(
+        request: Request,
+        task_id: UUID,
+        services: ServicesDep,
+        scope: Scope = in_scope,
+        after: Annotated[int, Query(ge=0, le=_MAX_SEQ, description="Events after this seq.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+        last_event_id: Annotated[
+            str | None, Header(description="Resumes a stream after this seq.")
+        ] = None,
+    ) -> Response:
+        """In order of `seq`; the next page is in the `Link` header while there is more."""
+        async with services.database.read() as session:
+            await repository.find_job(session, scope, task_id)
+        if EVENT_STREAM in request.headers.get("accept", ""):
+            start = after if last_event_id is None else _seq(last_event_id)
+            stream = _stream(services, task_id, start)
+            return StreamingResponse(
+                stream, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
+            )
+        page = await _page(services, task_id, after, limit + 1)
+        headers = {}
+        if len(page) > limit:
+            page = page[:limit]
+            query = f"after={page[-1].seq}&limit={limit}"
+            headers["Link"] = f'<{job_path(solver, task_id)}/events?{query}>; rel="next"'
+        body = b"[" + b",".join(event.to_json() for event in page) + b"]"
+        return Response(body, media_type="application/json", headers=headers)
+
+
+async def _page(services: Services, job_id: UUID, after: int, limit: int) -> list[JobEvent]:
+    await log.sequence(services.database)
+    async with services.database.read() as session:
+        return await log.events_of_job(session, job_id, after_seq=after, limit=limit)
+
+
+async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator[bytes]:
+    while True:
+        seen = after
+
+        async def news(seen: int = seen) -> list[JobEvent] | None:
+            return await _page(services, job_id, seen, 200) or None
+
+        page = await services.waiters.until(job_id, news, timeout_s=_KEEP_ALIVE_S)
+        if page is None:
+            yield b": still there\n\n"
+            continue
+        for event in page:
+            yield b"id: %d\nevent: %b\ndata: %b\n\n" % (
+                event.seq,
+                event.type.encode(),
+                event.to_json(),
+            )
+        after = page[-1].seq
+        if page[-1].type in TERMINAL_EVENTS:
+            return
+
+
+def _seq(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= _MAX_SEQ):
+        raise InvalidInput(
+            "The header Last-Event-ID is not valid.",
+            [InputProblem("/header/last-event-id", "malformed_seq", "must be a seq of this job")],
+        )
+    return int(text)
+
+
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "task_id", "solver", "version", "seq", "at", "cursor", "data"],
+    "properties": {
+        "type": {"type": "string"},
+        "task_id": {"type": "string", "format": "uuid"},
+        "solver": {"type": "string"},
+        "version": {"type": "string"},
+        "seq": {"type": "integer", "minimum": 1},
+        "at": {"type": "string", "format": "date-time"},
+        "cursor": {"type": "string"},
+        "data": {"type": "object"},
+    },
+}

@@ -1,0 +1,134 @@
+"""Reading jobs: status, solution, instance, lists."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.core.pagination import decode_cursor, encode_cursor
+from optimized_tsp.jobs import repository
+from optimized_tsp.jobs.endpoints.scope import scope_of, solver_prefix
+from optimized_tsp.jobs.repository import Filters, Scope
+from optimized_tsp.jobs.schemas import JobView, solution_type
+from optimized_tsp.jobs.services import ServicesDep
+from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.solvers.registry import AnySolver
+
+__all__ = ["add_calls"]
+
+
+def add_calls(router: APIRouter, solver: AnySolver) -> None:
+    """`GET /jobs`, `GET /jobs/{task_id}` and what hangs below it."""
+    _add_job_calls(router, solver)
+    _add_list(router, solver)
+
+
+def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
+    in_scope = scope_of(solver)
+
+    @router.get("/jobs/{task_id}", summary="A job's status", response_model=JobView)
+    async def status(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> JobView:
+        async with services.database.read() as session:
+            return await repository.find_job(session, scope, task_id)
+
+    @router.get(
+        "/jobs/{task_id}/solution",
+        summary="The best solution so far",
+        response_model=solution_type(solver),
+    )
+    async def solution(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> Response:
+        """404 while there is none; `final` says whether the job has ended."""
+        async with services.database.read() as session:
+            found = await repository.find_solution(session, scope, solver, task_id)
+        return Response(orjson.dumps(found), media_type="application/json")
+
+    @router.get(
+        "/jobs/{task_id}/instance",
+        summary="What was submitted",
+        response_model=solver.instance_type,
+    )
+    async def instance(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> Response:
+        """The instance, members sorted by name."""
+        async with services.database.read() as session:
+            payload = await repository.find_instance(session, scope, task_id)
+        return Response(payload, media_type="application/json")
+
+
+def _add_list(router: APIRouter, solver: AnySolver) -> None:
+    in_scope = scope_of(solver)
+
+    @router.get("/jobs", summary="Jobs, newest first", response_model=list[JobView])
+    async def jobs(
+        response: Response,
+        services: ServicesDep,
+        scope: Scope = in_scope,
+        status: Annotated[list[JobStatus] | None, Query(description="Only these.")] = None,
+        submitted_after: Annotated[AwareDatetime | None, Query(description="RFC 3339.")] = None,
+        submitted_before: Annotated[AwareDatetime | None, Query(description="RFC 3339.")] = None,
+        tag: Annotated[
+            list[str] | None, Query(description="key:value; several must all match.")
+        ] = None,
+        name: Annotated[str | None, Query(description="Exactly this name.")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(description="From the Link header.")] = None,
+    ) -> list[JobView]:
+        """One page; the next one is in the `Link` header (rel="next") while there is more."""
+        filters = Filters(
+            statuses=status or [],
+            submitted_after=submitted_after,
+            submitted_before=submitted_before,
+            tags=dict(_tag(text) for text in tag or []),
+            name=_storable("name", name),
+        )
+        before = decode_cursor(cursor) if cursor is not None else None
+        async with services.database.read() as session:
+            page = await repository.list_jobs(
+                session, scope, filters, before=before, limit=limit + 1
+            )
+        if len(page) > limit:
+            page = page[:limit]
+            query = _query(filters, page[-1].task_id, limit)
+            response.headers["Link"] = f'<{solver_prefix(solver)}/jobs?{query}>; rel="next"'
+        return page
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, colon, value = text.partition(":")
+    if not colon or not key or "\0" in text:
+        raise InvalidInput(
+            "A tag to look for has the form key:value.",
+            [InputProblem("/query/tag", "malformed_tag", "must have the form key:value")],
+        )
+    return key, value
+
+
+def _storable(field: str, text: str | None) -> str | None:
+    if text is not None and "\0" in text:
+        raise InvalidInput(
+            "A query parameter is not valid.",
+            [InputProblem(f"/query/{field}", "nul_character", "must not contain NUL (U+0000)")],
+        )
+    return text
+
+
+def _query(filters: Filters, last: UUID, limit: int) -> str:
+    def time(moment: datetime | None) -> list[str]:
+        return [] if moment is None else [moment.isoformat()]
+
+    given: list[tuple[str, str]] = [
+        ("cursor", encode_cursor(last)),
+        ("limit", str(limit)),
+        *(("status", status.value) for status in filters.statuses),
+        *(("submitted_after", text) for text in time(filters.submitted_after)),
+        *(("submitted_before", text) for text in time(filters.submitted_before)),
+        *(("tag", f"{key}:{value}") for key, value in filters.tags.items()),
+        *(("name", name) for name in [filters.name] if name is not None),
+    ]
+    return urlencode(given)

@@ -1,0 +1,92 @@
+"""Submissions that may be repeated: the same key and body give the same job for 24 hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, delete, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from optimized_tsp.core.database import Base, WriteSession
+from optimized_tsp.core.errors import InputProblem, InvalidInput, StateConflict
+from optimized_tsp.jobs.repository import Scope
+
+__all__ = ["IdempotencyKey", "Replay", "earlier_job", "prune_keys", "remember"]
+
+KEPT = timedelta(hours=24)
+
+
+class IdempotencyKey(Base):
+    """A caller's key for one submission, with a hash of the body it came with."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("idempotency_keys_created_at_idx", "created_at"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    solver: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    body_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What makes a submission repeatable; `body_hash` is SHA-256."""
+
+    key: str
+    body_hash: bytes
+
+
+async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UUID | None:
+    """The job this key made before; raises when it is in flight (409) or of another body (422)."""
+    name = f"{scope.tenant_id}/{scope.solver}/{scope.version}/{replay.key}"
+    free = await session.scalar(
+        select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
+    )
+    if not free:
+        raise StateConflict(
+            "A request with this Idempotency-Key is being handled right now; try again."
+        )
+    mine = (
+        IdempotencyKey.tenant_id == scope.tenant_id,
+        IdempotencyKey.solver == scope.solver,
+        IdempotencyKey.version == scope.version,
+        IdempotencyKey.key == replay.key,
+    )
+    await session.execute(
+        delete(IdempotencyKey).where(*mine, IdempotencyKey.created_at < func.now() - KEPT)
+    )
+    earlier = await session.scalar(select(IdempotencyKey).where(*mine))
+    if earlier is None:
+        return None
+    if earlier.body_hash != replay.body_hash:
+        raise InvalidInput(
+            "This Idempotency-Key was used with another body; use a new key for a new problem.",
+            [InputProblem("/Idempotency-Key", "key_reused", "belongs to another body")],
+        )
+    return earlier.job_id
+
+
+def remember(session: WriteSession, scope: Scope, replay: Replay, job_id: UUID) -> None:
+    """Keep the key with the job it made, in the same transaction."""
+    session.add(
+        IdempotencyKey(
+            tenant_id=scope.tenant_id,
+            solver=scope.solver,
+            version=scope.version,
+            key=replay.key,
+            body_hash=replay.body_hash,
+            job_id=job_id,
+        )
+    )
+
+
+async def prune_keys(session: WriteSession) -> None:
+    """Forget keys that are no longer promised to be known."""
+    await session.execute(
+        delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - KEPT)
+    )

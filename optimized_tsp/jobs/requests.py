@@ -1,0 +1,69 @@
+"""Reading what a request asks for: its body within limits, and its headers of wishes."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import Request
+
+from optimized_tsp.core.errors import BodyTooLarge, InputProblem, InvalidInput, Unsupported
+
+__all__ = ["IDEMPOTENCY_HEADER", "MAX_WAIT_S", "idempotency_key", "preferred_wait_s", "read_body"]
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_WAIT_S = 60
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_WAIT = re.compile(r"wait\s*=\s*(\S+)")
+
+
+async def read_body(request: Request, limit: int, media_types: tuple[str, ...]) -> bytes:
+    """The body, refused before it is parsed: too large, compressed or of another type."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise Unsupported(f"Send the body without Content-Encoding (it was {encoding!r}).")
+    if media_type(request) not in media_types:
+        raise Unsupported(f"Send the body with Content-Type: {' or '.join(media_types)}.")
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLarge(limit=limit, size=int(announced))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise BodyTooLarge(limit=limit, size=None)
+    return bytes(body)
+
+
+def media_type(request: Request) -> str:
+    """The type of the body without its parameters, lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The caller's key for this submission, None when there is none; raises `InvalidInput`."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is not None and not _KEY.fullmatch(key):
+        raise _bad_header(
+            IDEMPOTENCY_HEADER, "malformed_key", "must be 1 to 255 visible ASCII characters"
+        )
+    return key
+
+
+def preferred_wait_s(request: Request) -> int:
+    """Seconds the caller wants to wait for the end (RFC 7240), 0 for not at all."""
+    prefer = request.headers.get("prefer", "")
+    match = _WAIT.fullmatch(prefer.strip())
+    if not prefer:
+        return 0
+    if match is None or not match[1].isdecimal() or len(match[1]) > 6:
+        raise _bad_header("Prefer", "malformed_prefer", "only 'wait=N' (seconds) is understood")
+    if int(match[1]) > MAX_WAIT_S:
+        raise _bad_header("Prefer", "wait_too_long", f"wait may be at most {MAX_WAIT_S} seconds")
+    return int(match[1])
+
+
+def _bad_header(name: str, code: str, message: str) -> InvalidInput:
+    return InvalidInput(
+        f"The header {name} is not valid.", [InputProblem(f"/{name}", code, message)]
+    )

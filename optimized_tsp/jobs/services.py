@@ -1,0 +1,38 @@
+"""What the endpoints work with, made once per process by the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs.caller import Authenticator
+from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.waiting import Waiters
+
+__all__ = ["Services", "ServicesDep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Kept in `app.state.services`."""
+
+    settings: Settings
+    database: Database
+    bus: Bus
+    authenticator: Authenticator
+    parser: SubmissionParser
+    waiters: Waiters
+
+
+def _services(connection: HTTPConnection) -> Services:
+    services: Services = connection.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
