@@ -14,7 +14,7 @@ from optimized_tsp.worker.runner import JobRunner
 __all__ = ["ring_worker"]
 
 # How long an idle thread takes to notice that the worker stops.
-_IDLE_TURN_MS = 500
+_IDLE_TURN_MS = 250
 
 
 def ring_worker(redis_url: str, runner: JobRunner, loop: asyncio.AbstractEventLoop) -> Worker:

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -16,10 +17,10 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.core.logging import configure_logging
-from optimized_tsp.events.bus import Bus
+from optimized_tsp.events.bus import Bus, Channel
+from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
 from optimized_tsp.worker.actors import ring_worker
-from optimized_tsp.worker.cancels import listen_for_cancels
 from optimized_tsp.worker.reconciler import Reconciler
 from optimized_tsp.worker.run import Means
 from optimized_tsp.worker.runner import JobRunner
@@ -49,9 +50,9 @@ async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
     async with _means(settings, database_url, redis_url) as means:
         runner = JobRunner(_name(), means, shutdown)
         rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
-        always = [
+        always: list[asyncio.Task[Any]] = [
             asyncio.create_task(Reconciler(means).run()),
-            asyncio.create_task(listen_for_cancels(means.bus, runner.look_for_cancel)),
+            asyncio.create_task(listen(means.bus, Channel.CONTROL, runner.look_for_cancel)),
         ]
         stopping = asyncio.create_task(shutdown.wait())
         rings.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import structlog
 
@@ -45,9 +46,12 @@ class JobRunner:
         if self._draining is not None:
             self._draining.cancel()
 
-    def look_for_cancel(self, job_id: bytes) -> None:
-        """Somebody asked to cancel the job with these bytes; nothing happens if it is not ours."""
-        if self._run is not None and self._run.job_id.bytes == job_id:
+    def look_for_cancel(self, job_id: UUID | None) -> None:
+        """Somebody asked to cancel this job, or (None) any: nothing happens if it is not ours.
+
+        Without Redis a run still looks into its row every second.
+        """
+        if self._run is not None and job_id in {None, self._run.job_id}:
             self._run.look_for_cancel()
 
     async def _claim(self) -> Claim | None:

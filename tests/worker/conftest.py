@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ import orjson
 import pytest
 from sqlalchemy import select, text
 
-from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.bus import Bus
@@ -22,8 +22,8 @@ from optimized_tsp.jobs.models import Job, Solution
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.service import cancel_job, submit_job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
-from optimized_tsp.jobs.submission import parse_submission
-from optimized_tsp.solvers.registry import AnySolver
+from optimized_tsp.jobs.submission import ParsedSubmission
+from optimized_tsp.solvers.contract import InstanceSize
 from tests.stack import RunningStack, TestDatabase, stack_env
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -82,14 +82,6 @@ Until = Callable[..., Awaitable[Story]]
 
 
 @pytest.fixture
-def odd_solver(monkeypatch: pytest.MonkeyPatch) -> AnySolver:
-    monkeypatch.syspath_prepend(str(PLUGINS))
-    from odd_solvers import OddSolver
-
-    return OddSolver()
-
-
-@pytest.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url, application_name="tests")
     yield database
@@ -115,7 +107,7 @@ def fleet(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[Ru
 
 
 @pytest.fixture
-def submit(db: Database, bus: Bus, odd_solver: AnySolver) -> Submit:
+def submit(db: Database, bus: Bus) -> Submit:
     async def submit(
         behaviour: str,
         *,
@@ -124,17 +116,20 @@ def submit(db: Database, bus: Bus, odd_solver: AnySolver) -> Submit:
         size: int = 3,
         ring: bool = True,
     ) -> UUID:
-        body = {
-            "instance": {"size": size},
-            "optimization_parameters": {
-                "timeout": timeout_s,
-                "behaviour": behaviour,
-                "gate": None if gate is None else str(gate),
-            },
-        }
-        parsed = parse_submission(odd_solver, orjson.dumps(body), Settings())
+        payload = orjson.dumps({"size": size})
+        submission = ParsedSubmission(
+            solver="odd",
+            version="v1",
+            name=None,
+            tags={},
+            parameters={"behaviour": behaviour, "gate": None if gate is None else str(gate)},
+            timeout_s=timeout_s,
+            size=InstanceSize(size, None),
+            payload=payload,
+            digest=hashlib.sha256(payload).digest(),
+        )
         async with db.write() as session:
-            job_id = await submit_job(session, DEFAULT_TENANT_ID, parsed)
+            job_id = await submit_job(session, DEFAULT_TENANT_ID, submission)
         if ring:
             bus.ring()
         return job_id

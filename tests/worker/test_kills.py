@@ -1,0 +1,238 @@
+"""kill -9 of anything, frozen workers, polite stops: the job ends once, its best tour is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from optimized_tsp.core.database import Database
+from optimized_tsp.embedded.process import Process
+from optimized_tsp.jobs.states import JobStatus
+from tests.stack import RunningStack
+from tests.worker.conftest import Story, Submit, Until, tell
+
+
+def below(worker: Process) -> list[psutil.Process]:
+    """The fork server of a worker and its solver child."""
+    return psutil.Process(worker.pid).children(recursive=True)
+
+
+def solver_child(worker: Process) -> psutil.Process:
+    [server] = psutil.Process(worker.pid).children()
+    [child] = server.children()
+    return child
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def wait_gone(processes: list[psutil.Process], within_s: float) -> None:
+    async with asyncio.timeout(within_s):
+        while not all(map(gone, processes)):  # noqa: ASYNC110 - no event of ours
+            await asyncio.sleep(0.01)
+
+
+def has_solution(story: Story) -> bool:
+    return story.cost is not None
+
+
+async def test_a_killed_solver_child_costs_one_crash_and_the_job_goes_on_from_its_best(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("improve_start", gate=Path("/nowhere"))
+    await until(job, has_solution)
+
+    solver_child(worker).kill()
+    story = await until_ended(job)
+
+    assert story.status is JobStatus.COMPLETED
+    assert (story.job.attempt, story.job.crashes) == (2, 1)
+    assert story.cost == 8  # improved from the stored 9
+    assert story.types == ["submitted", "started", "incumbent", "started", "completed"]
+
+
+async def test_the_job_of_a_killed_worker_is_rescued_by_another_and_goes_on_from_its_best(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("improve_start", gate=Path("/nowhere"))
+    await until(job, has_solution)
+    left_behind = below(worker)
+    fleet.start_worker()
+
+    psutil.Process(worker.pid).kill()
+    story = await until_ended(job)
+
+    assert story.status is JobStatus.COMPLETED
+    assert (story.job.attempt, story.job.crashes, story.cost) == (2, 1, 8)
+    await wait_gone(left_behind, within_s=3)
+
+
+async def test_everything_killed_at_once_loses_nothing(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until
+) -> None:
+    workers = [fleet.start_worker(), fleet.start_worker()]
+    running = await submit("improve_start", gate=Path("/nowhere"))
+    await until(running, has_solution)
+    waiting = await submit("prove", ring=False)
+    doomed = [p for worker in workers for p in (psutil.Process(worker.pid), *below(worker))]
+
+    for process in doomed:
+        process.kill()
+    fleet.start_worker()
+
+    assert (await until_ended(running)).cost == 8
+    assert (await until_ended(waiting)).status is JobStatus.COMPLETED
+
+
+async def test_a_job_that_kills_its_workers_is_failed_after_the_third(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until
+) -> None:
+    job = await submit("ignore_stop")
+    for attempt in (1, 2, 3):
+        worker = fleet.start_worker()
+        await until(job, lambda story, n=attempt: story.job.attempt == n)
+        psutil.Process(worker.pid).kill()
+    fleet.start_worker()
+
+    story = await until_ended(job)
+
+    assert story.status is JobStatus.FAILED
+    assert story.job.error == (
+        "Given up after 3 crashes; the last one: the worker that ran it disappeared."
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("behaviour", ["polite", "ignore_stop"])
+async def test_a_worker_that_is_asked_to_stop_gives_its_job_back(
+    fleet: RunningStack,
+    submit: Submit,
+    until: Until,
+    behaviour: str,
+    number: signal.Signals,
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit(behaviour)
+    await until(job, has_solution)
+    left_behind = below(worker)
+
+    begun = time.monotonic()
+    worker.send(number)
+    await asyncio.to_thread(_wait_ended, worker)
+
+    assert time.monotonic() - begun < 3
+    assert worker.ending() == "ended with exit status 0"
+    story = await until(job, lambda story: story.status is JobStatus.SUBMITTED, within_s=1)
+    assert (story.job.attempt, story.job.crashes) == (0, 0)
+    assert story.cost is not None
+    await wait_gone(left_behind, within_s=1)
+
+
+async def test_a_job_given_back_is_taken_by_another_worker_and_its_best_is_kept(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("improve_start", gate=Path("/nowhere"))
+    await until(job, has_solution)
+    fleet.start_worker()
+
+    worker.ask_to_stop()
+    story = await until_ended(job)
+
+    assert story.status is JobStatus.COMPLETED
+    assert (story.job.attempt, story.job.crashes, story.cost) == (1, 0, 8)
+
+
+async def test_the_latest_solution_is_stored_before_the_job_is_given_back(
+    fleet: RunningStack, submit: Submit, until: Until
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("descend")  # better every 20 ms, of which every tenth is stored
+    running = await until(job, lambda story: len(story.of_type("incumbent")) >= 3)
+
+    worker.ask_to_stop()
+    story = await until(job, lambda story: story.status is JobStatus.SUBMITTED)
+
+    assert story.cost is not None
+    assert running.cost is not None
+    assert story.cost == story.of_type("incumbent")[-1].data["cost"] < running.cost
+
+
+async def test_a_cancel_while_the_worker_stops_is_obeyed(
+    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until, cancel: Until
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("ignore_stop")
+    await until(job, has_solution)
+
+    worker.ask_to_stop()
+    await cancel(job, announce=False)
+
+    assert (await until_ended(job, within_s=5)).status is JobStatus.CANCELLED
+
+
+async def test_an_idle_worker_stops_at_once(fleet: RunningStack) -> None:
+    worker = fleet.start_worker()
+    await asyncio.to_thread(_wait_for_children, worker)
+
+    begun = time.monotonic()
+    worker.ask_to_stop()
+    await asyncio.to_thread(_wait_ended, worker)
+
+    assert time.monotonic() - begun < 2
+    assert worker.ending() == "ended with exit status 0"
+
+
+async def test_a_frozen_worker_that_wakes_up_after_its_lease_overwrites_nothing(
+    fleet: RunningStack,
+    submit: Submit,
+    until: Until,
+    until_ended: Until,
+    db: Database,
+    tmp_path: Path,
+) -> None:
+    frozen = fleet.start_worker()
+    gate = tmp_path / "gate"
+    job = await submit("improve_start", gate=gate)
+    await until(job, has_solution)
+    fleet.start_worker()
+
+    frozen.send(signal.SIGSTOP)
+    ended = await until_ended(job)
+    gate.touch()  # its solver goes on and has an answer for the frozen worker
+    frozen.send(signal.SIGCONT)
+    after = await until_ended(await submit("prove"))
+    fleet.workers[1].ask_to_stop()
+    by_the_thawed = await until_ended(await submit("prove"))
+
+    assert (ended.job.attempt, ended.job.crashes, ended.cost) == (2, 1, 8)
+    assert after.status is by_the_thawed.status is JobStatus.COMPLETED
+    story = await tell(db, job)
+    story.assert_events_are_sound()
+    assert story.types == ended.types
+    assert story.cost == 8
+    assert "lease_lost" in frozen.log.read_text()
+
+
+def _wait_ended(process: Process) -> None:
+    deadline = time.monotonic() + 10
+    while process.is_running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def _wait_for_children(worker: Process) -> None:
+    deadline = time.monotonic() + 10
+    while len(below(worker)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,158 @@
+"""How often progress is stored: the first at once, then at a bearable rate, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from optimized_tsp.jobs.outcomes import Progress
+from optimized_tsp.solvers import process
+from optimized_tsp.worker.progress import BOUND_EVERY_S, INCUMBENT_EVERY_S, ProgressWriter
+
+
+class Stored:
+    """A store that remembers what it was given and when."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[float, Progress]] = []
+        self.changed = asyncio.Event()
+        self.is_news = True
+
+    async def __call__(self, progress: Progress) -> bool:
+        self.all.append((asyncio.get_running_loop().time(), progress))
+        self.changed.set()
+        return self.is_news
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.all) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+    @property
+    def costs(self) -> list[int | None]:
+        return [p.solution["cost"] if p.solution else None for _, p in self.all]
+
+
+@pytest.fixture
+def stored() -> Stored:
+    return Stored()
+
+
+@pytest.fixture
+async def writer(stored: Stored) -> AsyncIterator[ProgressWriter]:
+    writer = ProgressWriter(stored, used_s=10.0)
+    running = asyncio.create_task(writer.run())
+    yield writer
+    writer.close()
+    await asyncio.wait_for(running, 5)
+
+
+def incumbent(cost: int, bound: int | None = None) -> process.Progress:
+    return process.Progress({"cost": cost}, cost, bound, elapsed_s=0.5, improved=True)
+
+
+def bound(value: int) -> process.Progress:
+    return process.Progress({"cost": 99}, 99, value, elapsed_s=0.5, improved=False)
+
+
+async def test_the_first_incumbent_is_stored_at_once(
+    writer: ProgressWriter, stored: Stored
+) -> None:
+    begun = asyncio.get_running_loop().time()
+    writer.note(incumbent(9, bound=3))
+    await stored.until(1)
+
+    moment, progress = stored.all[0]
+    assert moment - begun < INCUMBENT_EVERY_S / 2
+    assert progress == Progress({"cost": 9}, 3, elapsed_s=10.5)
+
+
+async def test_later_ones_are_held_back_and_the_latest_is_stored_in_time(
+    writer: ProgressWriter, stored: Stored
+) -> None:
+    writer.note(incumbent(9))
+    await stored.until(1)
+    for cost in (8, 7, 6):
+        writer.note(incumbent(cost))
+    await stored.until(2)
+
+    assert stored.costs == [9, 6]
+    assert stored.all[1][0] - stored.all[0][0] == pytest.approx(INCUMBENT_EVERY_S, abs=0.1)
+
+
+async def test_the_rates_hold_whatever_comes(writer: ProgressWriter, stored: Stored) -> None:
+    for step in range(120):
+        writer.note(incumbent(1000 - step))
+        await asyncio.sleep(0.005)
+    writer.note(incumbent(1))
+    await stored.until(len(stored.all) + 1)
+
+    moments = [moment for moment, _ in stored.all]
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= INCUMBENT_EVERY_S - 0.01
+    assert stored.costs[-1] == 1
+
+
+async def test_bounds_have_a_rate_of_their_own_and_bring_no_solution(
+    writer: ProgressWriter, stored: Stored
+) -> None:
+    writer.note(bound(1))
+    await stored.until(1)
+    for value in (2, 3, 4):
+        writer.note(bound(value))
+    await stored.until(2)
+
+    assert [p.lower_bound for _, p in stored.all] == [1, 4]
+    assert stored.costs == [None, None]
+    assert stored.all[1][0] - stored.all[0][0] == pytest.approx(BOUND_EVERY_S, abs=0.1)
+
+
+async def test_an_incumbent_does_not_wait_behind_a_bound(
+    writer: ProgressWriter, stored: Stored
+) -> None:
+    writer.note(bound(1))
+    await stored.until(1)
+    writer.note(bound(2))
+    begun = asyncio.get_running_loop().time()
+    writer.note(incumbent(9, bound=2))
+    await stored.until(2)
+
+    moment, progress = stored.all[1]
+    assert moment - begun < BOUND_EVERY_S / 2
+    assert progress == Progress({"cost": 9}, 2, elapsed_s=10.5)
+
+
+async def test_closing_stores_a_first_incumbent_but_none_that_is_held_back(
+    stored: Stored,
+) -> None:
+    early = ProgressWriter(stored, used_s=0)
+    early.note(incumbent(9))
+    early.close()
+    await early.run()
+    assert stored.costs == [9]
+
+    late = ProgressWriter(stored, used_s=0)
+    running = asyncio.create_task(late.run())
+    late.note(incumbent(8))
+    await stored.until(2)
+    late.note(incumbent(7))
+    late.close()
+    await running
+    assert stored.costs == [9, 8]
+
+
+async def test_what_was_no_news_does_not_hold_back_what_is(
+    writer: ProgressWriter, stored: Stored
+) -> None:
+    stored.is_news = False
+    writer.note(incumbent(9))  # the start of a resumed job: stored long ago
+    await stored.until(1)
+    stored.is_news = True
+    begun = asyncio.get_running_loop().time()
+    writer.note(incumbent(8))
+    await stored.until(2)
+
+    assert stored.all[1][0] - begun < INCUMBENT_EVERY_S / 2
