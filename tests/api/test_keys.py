@@ -1,0 +1,135 @@
+"""With AUTH=required: every call needs a key, and a key sees its own tenant's jobs only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from optimized_tsp.api.app import create_app
+from optimized_tsp.core.api_keys import create_key, list_keys, revoke_key
+from optimized_tsp.core.config import Auth, Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.core.ids import new_id
+from optimized_tsp.jobs.services import Services
+from tests.api.conftest import JOBS, TRIANGLE
+
+OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """An application that requires keys, and one key of each kind."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    own: str
+    other: str
+    revoked: str
+
+    async def call(self, method: str, path: str, key: str | None) -> httpx.Response:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        body = TRIANGLE if method == "POST" and path == JOBS else None
+        return await self.client.request(method, path, json=body, headers=headers)
+
+
+async def new_key(database: Database, tenant_id: UUID) -> str:
+    async with database.write() as session:
+        return create_key(session, name="test", tenant_id=tenant_id)[1]
+
+
+@pytest.fixture
+async def guarded(settings: Settings) -> AsyncIterator[Guarded]:
+    app = create_app(settings.model_copy(update={"auth": Auth.REQUIRED}))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        services: Services = app.state.services
+        database = services.database
+        own, other = await new_key(database, new_id()), await new_key(database, new_id())
+        revoked = await new_key(database, new_id())
+        async with database.write() as session:
+            assert await revoke_key(session, revoked.split("_")[1])
+        yield Guarded(app, client, own, other, revoked)
+
+
+def calls(app: FastAPI, task_id: str) -> list[tuple[str, str]]:
+    """Every guarded call of the tsp solver, with a real job's id."""
+    return [
+        (method, route.path.replace("{task_id}", task_id))
+        for route in app.routes
+        if isinstance(route, APIRoute) and route.path not in OPEN
+        for method in sorted(route.methods)
+        if "knapsack" not in route.path
+    ]
+
+
+def wrong(key: str) -> list[str]:
+    """Keys that are nearly right: other secret, other checksum, other form."""
+    prefix, secret, checksum = key.split("_", 1)[1].split("_", 1)[0], key[14:57], key[58:]
+    return [
+        f"otsp_{prefix}_{secret[::-1]}_{checksum}",
+        f"otsp_{prefix}_{secret}_{'0' * 8}",
+        key.upper(),
+        key[:-1],
+        "otsp_",
+        "\u00e4".encode("latin-1").decode("latin-1"),
+    ]
+
+
+async def test_every_call_asks_for_a_key(guarded: Guarded) -> None:
+    job = (await guarded.call("POST", JOBS, guarded.own)).json()
+    every = calls(guarded.app, job["task_id"])
+    assert len(every) >= 8
+
+    for method, path in every:
+        for key in (None, guarded.revoked, *wrong(guarded.own)[:-1]):
+            response = await guarded.call(method, path, key)
+            assert response.status_code == 401, f"{method} {path} with {key}"
+            assert response.headers["www-authenticate"] == "Bearer"
+            assert response.headers["content-type"] == "application/problem+json"
+    assert (await guarded.call("GET", f"{JOBS}/{job['task_id']}", guarded.own)).status_code == 200
+
+
+async def test_another_tenants_job_does_not_exist(guarded: Guarded) -> None:
+    job = (await guarded.call("POST", JOBS, guarded.own)).json()
+    for method, path in calls(guarded.app, job["task_id"]):
+        if job["task_id"] in path:
+            response = await guarded.call(method, path, guarded.other)
+            assert response.status_code == 404, f"{method} {path}"
+
+    assert (await guarded.call("GET", JOBS, guarded.other)).json() == []
+    bulk = await guarded.call("DELETE", f"{JOBS}?status=Submitted", guarded.other)
+    assert bulk.json() == {"cancelled": 0}
+    mine = (await guarded.call("GET", f"{JOBS}/{job['task_id']}", guarded.own)).json()
+    assert mine["status"] == "Submitted"
+
+
+async def test_the_queue_position_counts_nobody_elses_names(guarded: Guarded) -> None:
+    await guarded.call("POST", JOBS, guarded.other)
+    mine = (await guarded.call("POST", JOBS, guarded.own)).json()
+    assert mine["queue_position"] == 2
+
+
+async def test_health_and_documentation_are_open(guarded: Guarded) -> None:
+    for path in ("/healthz", "/readyz", "/docs", "/openapi.json"):
+        assert (await guarded.call("GET", path, None)).status_code == 200
+
+
+async def test_only_a_hash_of_the_secret_is_stored(guarded: Guarded) -> None:
+    services: Services = guarded.app.state.services
+    async with services.database.read() as session:
+        keys = await list_keys(session)
+    secret = guarded.own.split("_", 2)[2].rsplit("_", 1)[0]
+    assert len(keys) == 3
+    for key in keys:
+        assert len(key.secret_hash) == 32
+        assert secret.encode() not in key.secret_hash
+        assert secret not in f"{key.prefix}{key.name}"
