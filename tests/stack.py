@@ -48,7 +48,7 @@ def public_folder() -> Iterator[Path]:
 def is_gone(process: psutil.Process) -> bool:
     """Whether a process has ended; its parent may not have asked how."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 
@@ -114,6 +114,11 @@ class Servers:
             yield TestDatabase(name, self.identity)
         finally:
             self._finished.append(name)
+
+    def owner_url(self, database: str) -> str:
+        """Address of any database here, as the role that runs migrations."""
+        password = self.identity.owner_password
+        return self.identity.postgres_url("optimized_tsp_owner", password, database)
 
     def create_roles(self) -> None:
         """Run init.sql once more."""
