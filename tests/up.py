@@ -103,7 +103,7 @@ class Up:
 
     def end(self) -> None:
         """Leave nothing behind, whatever state it is in."""
-        if self._popen is not None and self._popen.poll() is None:
+        if self.is_running():
             left = self.processes()
             self.kill()
             assert all_gone(left)
@@ -133,6 +133,10 @@ class Up:
             return httpx.get(f"{self.url}/readyz").is_success
         except httpx.TransportError:
             return False
+
+    def is_running(self) -> bool:
+        """Whether the supervisor lives."""
+        return self._popen is not None and self._popen.poll() is None
 
     def _exit_status(self) -> int | None:
         assert self._popen is not None

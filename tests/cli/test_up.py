@@ -22,15 +22,22 @@ RECOVERY_TIMEOUT_S = 15.0
 CHILDREN = ["serve", "cli.main worker", "valkey-server", "postgres -D"]
 
 
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with public_folder() as folder:
-        up = Up(folder / "data", tmp_path / "output")
+        up = Up(folder / "data", tmp_path_factory.mktemp("up") / "output")
         try:
-            up.start()
             yield up
         finally:
             up.end()
+
+
+@pytest.fixture
+def up(shared: Up) -> Up:
+    """A running stack; started again where the test before has stopped it."""
+    if not shared.is_running():
+        shared.start()
+    return shared
 
 
 def test_it_serves_says_where_everything_is_and_stops_on_ctrl_c(up: Up) -> None:
@@ -79,9 +86,7 @@ def test_whatever_is_killed_comes_back_and_the_rest_goes_on(up: Up) -> None:
 
         killed.kill()
 
-        assert wait_until(lambda: _is_back(up, words, killed.pid), timeout_s=RECOVERY_TIMEOUT_S), (
-            up.said
-        )
+        assert _comes_back(up, words, killed.pid), up.said
         assert all_gone(below)
         assert wait_until(up.is_ready, timeout_s=RECOVERY_TIMEOUT_S), up.said
         assert others <= {child.pid for child in psutil.Process(up.pid).children()}
@@ -187,10 +192,13 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert "OPTIMIZED_TSP_LEASE_S" in ended.stderr
 
 
-def _is_back(up: Up, words: str, killed: int) -> bool:
-    children = psutil.Process(up.pid).children()
-    found = [child for child in children if words in " ".join(_command_line(child))]
-    return bool(found) and found[0].pid != killed
+def _comes_back(up: Up, words: str, killed: int) -> bool:
+    def is_back() -> bool:
+        children = psutil.Process(up.pid).children()
+        found = [child.pid for child in children if words in " ".join(_command_line(child))]
+        return bool(found) and found != [killed]
+
+    return wait_until(is_back, timeout_s=RECOVERY_TIMEOUT_S)
 
 
 def _command_line(process: psutil.Process) -> list[str]:
