@@ -16,7 +16,7 @@ from optimized_tsp.core.database import Database
 from optimized_tsp.core.errors import Unauthorized
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 
-__all__ = ["Authenticator", "TenantDep", "bearer_key"]
+__all__ = ["Authenticator", "TenantDep", "bearer_key", "tenant"]
 
 _REMEMBERED_S = 20.0
 _REMEMBERED_KEYS = 10_000
@@ -61,10 +61,11 @@ def bearer_key(connection: HTTPConnection) -> str | None:
     return key.strip() if scheme.lower() == "bearer" and key.strip() else None
 
 
-async def _tenant(request: Request) -> UUID:
+async def tenant(request: Request) -> UUID:
+    """The calling tenant; raises `Unauthorized`."""
     authenticator: Authenticator = request.app.state.services.authenticator
     return await authenticator.tenant_of(bearer_key(request))
 
 
-TenantDep = Annotated[UUID, Depends(_tenant)]
+TenantDep = Annotated[UUID, Depends(tenant)]
 """The calling tenant; answers 401 without a valid key where keys are required."""
