@@ -19,7 +19,8 @@ from tests.worker.conftest import Story, Submit, Until, tell
 
 def below(worker: Process) -> list[psutil.Process]:
     """The fork server of a worker and its solver child."""
-    return psutil.Process(worker.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
+    return found
 
 
 def solver_child(worker: Process) -> psutil.Process:

@@ -46,7 +46,7 @@ class ChildLimits:
     up. `max_solves` and `max_growth_bytes` (of resident memory) bound what leaks can do.
     """
 
-    stop_grace_s: float = 0.8
+    stop_grace_s: float = 0.6
     overrun_grace_s: float = 0.4
     max_solves: int = 100
     max_growth_bytes: int = 256 * _MEBIBYTE
@@ -170,6 +170,7 @@ class _Solve:
         self._on_progress = on_progress
         self._started_at = time.monotonic()
         self._asked_to_stop: StopReason | None = None
+        self._over = False
         self.best: Progress | None = None
         self.ended_cleanly = False
         self.rss_bytes = 0
@@ -194,6 +195,7 @@ class _Solve:
                 raise EOFError from error
             return self._report_on_kill()
         finally:
+            self._over = True
             sending.cancel()
             if asking is not None:
                 asking.cancel()
@@ -229,6 +231,8 @@ class _Solve:
             reason, grace_s = StopReason.CANCELLED, self._limits.stop_grace_s
         except TimeoutError:
             reason, grace_s = StopReason.TIME_LIMIT, self._limits.overrun_grace_s
+        if self._over:  # at this very moment
+            return
         self._asked_to_stop = reason
         kill.reschedule(asyncio.get_running_loop().time() + grace_s)
         await sending

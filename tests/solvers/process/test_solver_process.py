@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import psutil
 import pytest
@@ -118,6 +120,26 @@ async def test_the_time_limit_is_a_promise_about_wall_time(
     assert report.stop_reason is StopReason.TIME_LIMIT
     assert report.solution_status is SolutionStatus.FEASIBLE
     assert report.cost == attempt.seen[-1].cost
+
+
+async def test_a_stop_in_the_moment_of_the_answer_changes_nothing(
+    attempt: Attempt, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = tmp_path / "gate"
+    loop = asyncio.get_running_loop()
+
+    def let_both_come() -> None:
+        gate.touch()
+        time.sleep(0.1)  # the loop finds the answer together with the stop
+        loop.call_soon(attempt.stop.set)
+
+    attempt.on_progress = lambda _: loop.call_later(0.02, let_both_come)
+    report = await attempt.solve("prove", gate=gate)
+    await asyncio.sleep(0.01)
+    gc.collect()  # asyncio logs an exception that nobody saw when its task is forgotten
+
+    assert report.stop_reason is StopReason.PROVEN
+    assert caplog.records == []
 
 
 async def test_nothing_known_at_the_time_limit_is_unknown(attempt: Attempt) -> None:
