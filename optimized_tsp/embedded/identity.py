@@ -10,10 +10,10 @@ from pathlib import Path
 
 from optimized_tsp.embedded.folder import write_private
 
-__all__ = ["HOST", "Identity", "free_port", "is_free"]
+__all__ = ["DATABASE", "HOST", "Identity", "free_port", "is_free"]
 
 HOST = "127.0.0.1"
-_DATABASE = "optimized_tsp"
+DATABASE = "optimized_tsp"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Identity:
         """The doorbell."""
         return f"redis://:{self.valkey_password}@{HOST}:{self.valkey_port}/0"
 
-    def postgres_url(self, role: str, password: str, database: str = _DATABASE) -> str:
+    def postgres_url(self, role: str, password: str, database: str = DATABASE) -> str:
         """Address of a database of this server."""
         return f"postgresql://{role}:{password}@{HOST}:{self.postgres_port}/{database}"
 

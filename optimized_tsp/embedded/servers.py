@@ -7,13 +7,14 @@ from pathlib import Path
 
 from optimized_tsp.embedded.account import server_account
 from optimized_tsp.embedded.binaries import reachable_binaries
+from optimized_tsp.embedded.errors import ProcessFailed
 from optimized_tsp.embedded.folder import DataFolder
-from optimized_tsp.embedded.identity import Identity
+from optimized_tsp.embedded.identity import DATABASE, Identity
 from optimized_tsp.embedded.postgres import Postgres
 from optimized_tsp.embedded.process import Pause, Process, stop_all
 from optimized_tsp.embedded.valkey import valkey_process
 
-__all__ = ["EmbeddedServers"]
+__all__ = ["EmbeddedServers", "packaged"]
 
 _READY_TIMEOUT_S = 60.0
 
@@ -47,19 +48,32 @@ class EmbeddedServers:
     def create_roles(self, pause: Pause = time.sleep) -> None:
         """Run init.sql, which changes nothing where everything is there."""
         self.postgres.run_sql(
-            init_sql().read_text(),
+            packaged("init.sql").read_text(),
             pause=pause,
             OPTIMIZED_TSP_OWNER_PASSWORD=self.identity.owner_password,
             OPTIMIZED_TSP_APP_PASSWORD=self.identity.app_password,
             OPTIMIZED_TSP_REPORTING_PASSWORD=self.identity.reporting_password,
         )
 
+    def has_present_schema(self, pause: Pause = time.sleep) -> bool:
+        """Whether the latest of our migrations has been run."""
+        versions = packaged("migrations").glob("versions/*.py")
+        latest = max(path.name.partition("_")[0] for path in versions)
+        try:
+            found = self.postgres.run_sql(
+                "SELECT version_num FROM alembic_version", database=DATABASE, pause=pause
+            )
+        except ProcessFailed:  # there is no such table before the first migration
+            return False
+        return found.strip() == latest
+
     def stop(self, *, grace_s: float = 5.0) -> None:
         """Stop both; Postgres writes what it has in memory."""
         stop_all(self.processes, grace_s=grace_s)
 
 
-def init_sql() -> Path:
-    """The script with our roles: beside the package in a checkout, inside it in an installation."""
-    inside = Path(__file__).with_name("init.sql")
-    return inside if inside.exists() else Path(__file__).parents[2] / "init.sql"
+def packaged(name: str) -> Path:
+    """A file of ours: beside the package in a checkout, inside it in an installation."""
+    package = Path(__file__).parents[1]
+    inside = package / name
+    return inside if inside.exists() else package.parent / name

@@ -56,7 +56,8 @@ class Stack:
         self._report = report
         self._supervisor = Supervisor(watch, report)
         self._servers: Sequence[Process] = ()
-        self._services: Sequence[Process] = ()
+        self._services: list[Process] = []
+        self._schema_is_present = False
 
     @property
     def api_url(self) -> str:
@@ -68,8 +69,14 @@ class Stack:
         """Start everything; return when the API is ready. Raises `EmbeddedError`."""
         self._check_port()
         addresses = self._external() or self._start_servers()
-        self._migrate(addresses)
-        self._start_services(addresses)
+        api, workers = self._make_services(addresses)
+        if self._schema_is_present:
+            self._launch(api)  # the migration will change nothing that it needs
+            self._migrate(addresses)
+            self._launch(*workers)
+        else:
+            self._migrate(addresses)
+            self._launch(api, *workers)
         write_private(
             self._folder.stack,
             {
@@ -80,6 +87,7 @@ class Stack:
                 "pid": os.getpid(),
             },
         )
+        self._wait_for(api)
 
     def host(self, visitor: Order) -> int:
         """Let a program use the terminal until it ends; return its exit status."""
@@ -136,6 +144,7 @@ class Stack:
             self._report("First start: making the database ...")
         servers.start(self._watch.pause)
         self._supervisor.keep_running(self._servers)
+        self._schema_is_present = servers.has_present_schema(self._watch.pause)
         identity = servers.identity
         self._report(
             f"Postgres on port {identity.postgres_port}, Valkey on port {identity.valkey_port}."
@@ -153,7 +162,7 @@ class Stack:
             pause=self._supervisor.pause,
         )
 
-    def _start_services(self, addresses: _Addresses) -> None:
+    def _make_services(self, addresses: _Addresses) -> tuple[Process, list[Process]]:
         env = service_env(
             {
                 "database_url": addresses.database_url,
@@ -167,10 +176,15 @@ class Stack:
             worker_process(env, self._folder.log(f"worker-{number}"), number=number)
             for number in range(1, self._settings.workers + 1)
         ]
-        self._services = (api, *workers)
-        for process in self._services:
+        return api, workers
+
+    def _launch(self, *services: Process) -> None:
+        self._services.extend(services)
+        for process in services:
             process.start()
-        self._supervisor.keep_running(self._services)
+        self._supervisor.keep_running(services)
+
+    def _wait_for(self, api: Process) -> None:
         # A worker that cannot start is worth as much as an API that cannot.
         wait_until(
             lambda: api.is_ready() or self._failing() is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from optimized_tsp.embedded.errors import ProcessFailed
-from optimized_tsp.embedded.servers import init_sql
+from optimized_tsp.embedded.servers import packaged
 from tests.stack import Servers
 
 
@@ -17,7 +17,7 @@ def test_it_can_be_run_again(servers: Servers) -> None:
 
 def test_it_refuses_to_make_roles_without_passwords(servers: Servers) -> None:
     with pytest.raises(ProcessFailed, match="set OPTIMIZED_TSP_OWNER_PASSWORD"):
-        servers.run_sql(init_sql().read_text())
+        servers.run_sql(packaged("init.sql").read_text())
 
 
 def test_no_role_of_ours_is_powerful(servers: Servers) -> None:
