@@ -29,7 +29,7 @@ class Attempt:
     runner: SolverProcess
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[Progress] = field(default_factory=list)
-    on_progress: Callable[[Progress], None] | None = None
+    on_progress: Callable[[Progress], object] | None = None
 
     async def solve(
         self,
