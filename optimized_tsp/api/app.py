@@ -13,6 +13,7 @@ import optimized_tsp
 from optimized_tsp.api.errors import add_error_handlers
 from optimized_tsp.api.health import health_router
 from optimized_tsp.api.openapi import build_openapi
+from optimized_tsp.api.solvers import solvers_router
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.bus import Bus
@@ -21,6 +22,8 @@ from optimized_tsp.jobs.endpoints import build_jobs_routers
 from optimized_tsp.jobs.parser import SubmissionParser
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.waiting import Waiters
+from optimized_tsp.live.endpoints import build_live_router
+from optimized_tsp.live.feed import Feed
 
 __all__ = ["create_app"]
 
@@ -46,11 +49,13 @@ def create_app(settings: Settings) -> FastAPI:
         database = Database(database_url, pool_size=_POOL_SIZE, application_name="tsp api")
         bus = Bus(redis_url)
         parser = SubmissionParser(settings)
+        waiters = Waiters()
         app.state.services = Services(
-            settings, database, bus, Authenticator(settings, database), parser, Waiters()
+            settings, database, bus, Authenticator(settings, database), parser, waiters
         )
         try:
-            yield
+            async with Feed(database, bus, waiters.wake) as app.state.feed:
+                yield
         finally:
             parser.close()
             await bus.close()
@@ -66,8 +71,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app)
     app.include_router(health_router)
+    app.include_router(solvers_router)
     for router in build_jobs_routers():
         app.include_router(router)
+    app.include_router(build_live_router())
     # Refuses pages of other sites that point their own host name at the loopback address.
     app.add_middleware(
         TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host]

@@ -7,6 +7,7 @@ import uvicorn
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.live.protocol import websocket_options
 
 __all__ = ["run"]
 
@@ -20,11 +21,8 @@ def run(settings: Settings) -> None:
         port=settings.port,
         loop="uvloop",
         http="httptools",
-        ws="websockets",
-        ws_per_message_deflate=False,
-        ws_max_size=256 * 1024,
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=3,
+        **websocket_options(),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Self
 from uuid import UUID
@@ -41,9 +41,13 @@ class Feed:
     Use it as `async with Feed(database, bus) as feed` around the life of the application.
     """
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(
+        self, database: Database, bus: Bus, heard: Callable[[UUID], None] | None = None
+    ) -> None:
+        """`heard` is called with the job of every doorbell, before anything is read."""
         self._database = database
         self._bus = bus
+        self._heard = heard
         self._outboxes: dict[Outbox, None] = {}
         # Every event up to here was offered to every outbox that was open at that time.
         self._position = 0
@@ -110,7 +114,9 @@ class Feed:
             yield [Frame.of(event) for event in page.events]
             after = page.end
 
-    def _hear(self, _: UUID | None) -> None:
+    def _hear(self, job_id: UUID | None) -> None:
+        if self._heard is not None and job_id is not None:
+            self._heard(job_id)
         if self._outboxes:
             self._rung.set()
 
