@@ -4,37 +4,63 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test check bench bench-service lock format clean
+.PHONY: help run test test-browser test-privileged check bench bench-service lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.run-ready: requirements/run.lock pyproject.toml
-	@echo "Preparing $(VENV) (first time: about a minute) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements/run.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "This needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "Preparing $(VENV) (the first time takes about a minute) ..."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --require-hashes -r requirements/run.lock
+	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.lock
 	@echo "Adding the development tools to $(VENV) ..."
-	@$(PIP) -r requirements/dev.lock
+	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
+# --parent: should make be killed, everything it started stops too.
 run: $(VENV)/.run-ready  ## Start everything, solve the bundled example live, keep serving.
-	@exec $(BIN)/optimized-tsp up --demo
+	@exec $(BIN)/optimized-tsp up --demo --parent $$PPID
 
 test: $(VENV)/.dev-ready  ## Run the test suite against servers it starts itself.
-	@exec $(BIN)/python -m pytest
+	@exec $(BIN)/python -m pytest -m "not browser and not privileged"
+
+test-browser: $(VENV)/.dev-ready  ## Run the tests that need Chromium.
+	@exec $(BIN)/python -m pytest -m browser
+
+test-privileged: $(VENV)/.dev-ready  ## Run the tests that need root.
+	@exec $(BIN)/python -m pytest -m privileged
+
+check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy optimized_tsp tests benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.with_servers $(BIN)/alembic check
+
+bench: $(VENV)/.dev-ready  ## Measure the solvers.
+	@exec $(BIN)/python -m benchmarks.solvers
+
+bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notification.
+	@exec $(BIN)/python -m benchmarks.service
 
 lock: $(VENV)/.dev-ready  ## Resolve the dependencies anew into requirements/*.lock.
 	$(UV_COMPILE) --upgrade --extra embedded --extra build --output-file requirements/run.lock
 	$(UV_COMPILE) --upgrade --extra embedded --extra build --extra dev --constraint requirements/run.lock --output-file requirements/dev.lock
+
+format: $(VENV)/.dev-ready  ## Bring the code into form.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 clean:  ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
