@@ -1,16 +1,33 @@
-"""The solver behind the contract: instance in, heuristic tour, proof, outcome out."""
+"""The solver behind the contract: instance in, tours and bounds on the way, outcome out."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from optimized_tsp.solvers.contract import Example, Incumbent, InstanceSize, Outcome, StopSignal
+from optimized_tsp.solvers.contract import (
+    Example,
+    Incumbent,
+    InfeasibilityCertificate,
+    InstanceSize,
+    Outcome,
+    SolutionStatus,
+    StopReason,
+    StopSignal,
+)
 from optimized_tsp.solvers.tsp.check import check_tour
+from optimized_tsp.solvers.tsp.examples import load_examples
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspParameters, TspSolution
 from optimized_tsp.solvers.tsp.validation import validate_instance
 
+if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.search import Search
+
 __all__ = ["TspSolver"]
+
+_RESERVE_S = 0.05
+"""Kept back from the time limit for handing over the result."""
 
 
 class TspSolver:
@@ -28,7 +45,7 @@ class TspSolver:
             return InstanceSize(instance.node_count, len(instance.edges))
         if instance.matrix is not None:
             present = sum(len(row) - row.count(None) for row in instance.matrix)
-            diagonal = sum(row[i] is not None for i, row in enumerate(instance.matrix))
+            diagonal = sum(None not in row[i : i + 1] for i, row in enumerate(instance.matrix))
             return InstanceSize(instance.node_count, present - diagonal)
         return InstanceSize(instance.node_count, None)
 
@@ -36,7 +53,10 @@ class TspSolver:
         validate_instance(instance)
 
     def examples(self) -> list[Example]:
-        raise NotImplementedError
+        return load_examples()
+
+    def check(self, instance: TspInstance, solution: TspSolution) -> None:
+        check_tour(instance, solution)
 
     def solve(
         self,
@@ -48,7 +68,54 @@ class TspSolver:
         on_incumbent: Callable[[Incumbent[TspSolution]], None],
         start: TspSolution | None,
     ) -> Outcome[TspSolution]:
-        raise NotImplementedError
+        """Solve within the time limit; see the contract.
 
-    def check(self, instance: TspInstance, solution: TspSolution) -> None:
-        check_tour(instance, solution)
+        What neither CP-SAT nor fast-tsp could be stopped in is left behind for at most a few
+        seconds. Raises `InvalidInstance`, and `InvalidSolution` when `start` is no solution.
+        """
+        import numpy as np
+
+        from optimized_tsp.solvers.tsp.graph import build_graph
+        from optimized_tsp.solvers.tsp.search import Search
+        from optimized_tsp.solvers.tsp.strategy import run
+
+        started = time.monotonic()
+        validate_instance(instance)
+        if start is not None:
+            check_tour(instance, start)
+        reserve = min(_RESERVE_S, 0.1 * parameters.timeout)
+        search = Search(
+            build_graph(instance),
+            started=started,
+            deadline=started + parameters.timeout - reserve,
+            stop=stop,
+            on_incumbent=on_incumbent,
+        )
+        if start is not None:
+            search.offer_tour(np.array(start.node_order))
+        run(search, threads=parameters.threads or 1, seed=seed)
+        search.close()
+        return _outcome(search)
+
+
+def _outcome(search: Search) -> Outcome[TspSolution]:
+    infeasibility: InfeasibilityCertificate | None = search.infeasibility
+    if infeasibility is not None:
+        status = SolutionStatus.INFEASIBLE
+    elif search.proven:
+        status = SolutionStatus.OPTIMAL
+    else:
+        status = SolutionStatus.UNKNOWN if search.cost is None else SolutionStatus.FEASIBLE
+    if status in {SolutionStatus.INFEASIBLE, SolutionStatus.OPTIMAL}:
+        reason = StopReason.PROVEN
+    else:
+        reason = StopReason.CANCELLED if search.cancelled() else StopReason.TIME_LIMIT
+    return Outcome(
+        solution_status=status,
+        stop_reason=reason,
+        solution=search.solution(),
+        cost=search.cost,
+        lower_bound=None if infeasibility is not None else search.lower_bound,
+        infeasibility=infeasibility,
+        statistics=search.statistics,
+    )

@@ -16,7 +16,8 @@ import numpy as np
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.metrics import GEO_RADIUS_KM
 from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, MAX_NODES
-from optimized_tsp.solvers.tsp.spatial import SPATIAL_METRICS, SpatialDistances, SpatialMetric
+from optimized_tsp.solvers.tsp.spatial_distances import SpatialDistances
+from optimized_tsp.solvers.tsp.spatial_metrics import SPATIAL_METRICS, SpatialMetric
 from optimized_tsp.solvers.tsp.tsplib_graph import read_arcs, read_fixed_edges
 from optimized_tsp.solvers.tsp.tsplib_text import (
     Document,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
+from optimized_tsp.solvers.tsp.tsplib_nodes import read_node_lists
 from optimized_tsp.solvers.tsp.tsplib_text import Document, Section, TsplibError, shown
-from optimized_tsp.solvers.tsp.tsplib_weights import read_node_lists
 
 __all__ = ["read_arcs", "read_fixed_edges"]
 

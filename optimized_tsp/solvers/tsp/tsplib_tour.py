@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optimized_tsp.solvers.tsp.schemas import MAX_NODES
+from optimized_tsp.solvers.tsp.tsplib_nodes import read_node_lists
 from optimized_tsp.solvers.tsp.tsplib_text import TsplibError, read_document
-from optimized_tsp.solvers.tsp.tsplib_weights import read_node_lists
 
 __all__ = ["read_tour", "write_tour"]
 

@@ -1,4 +1,4 @@
-"""The numbers of a TSPLIB file: explicit weights, coordinates, pairs of nodes.
+"""The numbers of a TSPLIB file: explicit weights and coordinates.
 
 Fast where everything is as it should be (Python's own number readers on whole sections); what they
 refuse, or might read in a way TSPLIB does not mean, is read again word by word with line numbers.
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.schemas import COST_LIMIT
+from optimized_tsp.solvers.tsp.tsplib_nodes import no_such_node
 from optimized_tsp.solvers.tsp.tsplib_text import (
     Section,
     TsplibError,
@@ -25,7 +26,7 @@ from optimized_tsp.solvers.tsp.tsplib_text import (
     shown,
 )
 
-__all__ = ["WEIGHT_FORMATS", "FloatArray", "read_matrix", "read_node_lists", "read_points"]
+__all__ = ["WEIGHT_FORMATS", "FloatArray", "read_matrix", "read_points"]
 
 FloatArray = NDArray[np.float64]
 
@@ -90,20 +91,6 @@ def read_points(
     points = np.empty((num_nodes, dimensions))
     points[nodes] = rows[:, 1:]
     return points
-
-
-def read_node_lists(section: Section, num_nodes: int) -> list[list[tuple[int, int]]]:
-    """Lists of nodes, each ended by -1 (the last may lack it), as (node from 0, line)."""
-    lists: list[list[tuple[int, int]]] = [[]]
-    for line, words in section.rows():
-        for word in words:
-            if word == "-1":
-                lists.append([])
-            else:
-                lists[-1].append((_node(word, line, num_nodes), line))
-    if not lists[-1]:
-        lists.pop()
-    return lists
 
 
 def _check_count(section: Section, found: int, num_nodes: int, weight_format: str) -> None:
@@ -204,7 +191,7 @@ def _node_indices(numbers: FloatArray, lines: list[tuple[int, list[str]]]) -> In
     whole = (numbers >= 1) & (numbers <= num_nodes) & (numbers == np.floor(numbers))
     if not whole.all():
         line, words = lines[int(np.argmin(whole))]
-        raise TsplibError(line, "no_such_node", _no_such_node(words[0], num_nodes))
+        raise TsplibError(line, "no_such_node", no_such_node(words[0], num_nodes))
     nodes = numbers.astype(np.int64) - 1
     if (np.bincount(nodes, minlength=num_nodes) != 1).any():
         _, first_places = np.unique(nodes, return_index=True)
@@ -221,17 +208,3 @@ def _check_ranges(points: FloatArray, lines: list[tuple[int, list[str]]]) -> Non
         name, limit = ("latitude", "longitude")[axis], _GEO_LIMITS[axis]
         message = f"A {name} is between -{limit:g} and {limit:g}, not {shown(words[1 + axis])}."
         raise TsplibError(line, "coordinate_out_of_range", message)
-
-
-def _node(word: str, line: int, num_nodes: int) -> int:
-    """A node number of the file as an index from 0."""
-    if not (word.isascii() and word.isdigit() and len(word) <= 18):
-        if not is_number(word):
-            raise TsplibError(line, "not_a_number", f"{not_a_number(word)}.")
-    elif 1 <= int(word) <= num_nodes:
-        return int(word) - 1
-    raise TsplibError(line, "no_such_node", _no_such_node(word, num_nodes))
-
-
-def _no_such_node(word: str, num_nodes: int) -> str:
-    return f"There is no node {shown(word)}: nodes are 1 to {num_nodes}."

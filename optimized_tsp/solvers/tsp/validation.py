@@ -137,9 +137,10 @@ def _largest_length(metric: str | None, points: NDArray[np.float64]) -> float:
         width, height = np.ptp(points, axis=0).tolist()
         if metric == "MAN_2D":
             # The farthest pair is farthest along one of the two diagonals.
-            return max(np.ptp(points.sum(axis=1)).item(), np.ptp(points @ (1.0, -1.0)).item())
+            x, y = points.T
+            return max(float(np.ptp(x + y)), float(np.ptp(x - y)))
     if metric == "MAX_2D":
-        return max(width, height)
+        return float(max(width, height))
     return math.sqrt((width * width + height * height) / (10.0 if metric == "ATT" else 1.0))
 
 

@@ -1,0 +1,125 @@
+"""An instance as the algorithms see it: exact integer costs between nodes.
+
+A point graph computes costs from coordinates when asked for. A dense graph holds a full matrix.
+Given edges between too many nodes for a matrix are an arc graph.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray, edge_columns, matrix_row
+from optimized_tsp.solvers.tsp.distances import Distances
+from optimized_tsp.solvers.tsp.schemas import TspInstance
+
+__all__ = [
+    "ArcGraph",
+    "DENSE_LIMIT",
+    "DenseGraph",
+    "Graph",
+    "PointGraph",
+    "build_graph",
+    "tour_cost",
+]
+
+DENSE_LIMIT = 5_000
+"""Nodes up to which coordinates and edges are made a full matrix (200 MB)."""
+
+
+class DenseGraph:
+    """Costs as a matrix (n, n) with `NO_EDGE` where there is none and on the diagonal."""
+
+    def __init__(self, costs: IntArray) -> None:
+        np.fill_diagonal(costs, NO_EDGE)
+        self.costs = costs
+        self.num_nodes = len(costs)
+        self.num_arcs = int(np.count_nonzero(costs != NO_EDGE))
+        self.symmetric = np.array_equal(costs, costs.T)
+
+    @property
+    def complete(self) -> bool:
+        return self.num_arcs == self.num_nodes * (self.num_nodes - 1)
+
+    def arcs(self) -> tuple[IntArray, IntArray]:
+        """Sources and targets of all arcs."""
+        source, target = np.nonzero(self.costs != NO_EDGE)
+        return source, target
+
+    def between(self, source: IntArray, target: IntArray) -> IntArray:
+        """Costs from `source` to `target`, `NO_EDGE` where there is none."""
+        costs: IntArray = self.costs[source, target]
+        return costs
+
+
+class PointGraph:
+    """Costs between points in the plane or on the globe: complete and symmetric."""
+
+    symmetric = True
+    complete = True
+
+    def __init__(self, distances: Distances) -> None:
+        self.distances = distances
+        self.num_nodes = len(distances.points)
+
+    def between(self, source: IntArray, target: IntArray) -> IntArray:
+        return self.distances.between(source, target)
+
+    def dense(self) -> DenseGraph:
+        """The same graph with a full matrix."""
+        return DenseGraph(self.distances.matrix())
+
+
+class ArcGraph:
+    """The cheapest arc of every pair that has one, sorted by source and target."""
+
+    symmetric = False
+    complete = False
+
+    def __init__(self, num_nodes: int, source: IntArray, target: IntArray, cost: IntArray) -> None:
+        keys = source * num_nodes + target
+        order = np.lexsort((cost, keys))
+        keys, first = np.unique(keys[order], return_index=True)
+        self.num_nodes = num_nodes
+        self.costs = cost[order][first]
+        self.num_arcs = len(keys)
+        self._keys = keys
+
+    def arcs(self) -> tuple[IntArray, IntArray]:
+        source, target = np.divmod(self._keys, self.num_nodes)
+        return source, target
+
+    def between(self, source: IntArray, target: IntArray) -> IntArray:
+        wanted = source * self.num_nodes + target
+        if not self.num_arcs:
+            return np.full(wanted.shape, NO_EDGE)
+        place = np.minimum(np.searchsorted(self._keys, wanted), self.num_arcs - 1)
+        return np.where(self._keys[place] == wanted, self.costs[place], NO_EDGE)
+
+
+Graph: TypeAlias = DenseGraph | PointGraph | ArcGraph
+
+
+def build_graph(instance: TspInstance) -> Graph:
+    """The graph of a valid instance; of several edges between two nodes the cheapest counts."""
+    num_nodes = instance.node_count
+    if instance.coordinates is not None and instance.metric is not None:
+        points = np.array(instance.coordinates, dtype=np.float64)
+        return PointGraph(Distances(points, instance.metric, instance.scale))
+    if instance.matrix is not None:
+        return DenseGraph(np.stack([matrix_row(row) for row in instance.matrix]))
+    source, target, cost = edge_columns(instance.edges or [])
+    if num_nodes > DENSE_LIMIT:
+        return ArcGraph(num_nodes, source, target, cost)
+    costs = np.full((num_nodes, num_nodes), NO_EDGE)
+    np.minimum.at(costs, (source, target), cost)
+    return DenseGraph(costs)
+
+
+def tour_cost(graph: Graph, order: IntArray) -> int | None:
+    """Exact cost of the closed tour, None when one of its edges does not exist."""
+    if graph.num_nodes == 1:
+        return 0
+    costs = graph.between(order, np.roll(order, -1))
+    return None if (costs == NO_EDGE).any() else int(costs.sum())

@@ -1,0 +1,47 @@
+"""Which parts work on an instance, by its form and size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, DenseGraph, PointGraph
+from optimized_tsp.solvers.tsp.infeasibility import find_certificate
+from optimized_tsp.solvers.tsp.large_tours import improve_large_tour
+from optimized_tsp.solvers.tsp.proof import settle_arcs, solve_dense
+from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
+
+__all__ = ["run"]
+
+_TRIVIAL_NODES = 3
+
+
+def run(search: Search, *, threads: int, seed: int) -> None:
+    """Search until the best tour is proven, tours are ruled out, or the search is over."""
+    graph = search.graph
+    if isinstance(graph, PointGraph):
+        search.offer_tour(hilbert_tour(graph.distances.points))
+    elif not graph.complete:
+        search.infeasibility = find_certificate(graph.num_nodes, *graph.arcs())
+    if search.over():
+        return
+    if graph.num_nodes <= _TRIVIAL_NODES:
+        _enumerate(search, graph.num_nodes)
+    elif isinstance(graph, DenseGraph):
+        solve_dense(search, graph, threads=threads, seed=seed)
+    elif isinstance(graph, PointGraph) and graph.num_nodes <= DENSE_LIMIT:
+        solve_dense(search, graph.dense(), threads=threads, seed=seed)
+    elif isinstance(graph, PointGraph):
+        improve_large_tour(search, graph, threads=threads, seed=seed)
+    else:
+        settle_arcs(search, *graph.arcs(), seed=seed)
+
+
+def _enumerate(search: Search, num_nodes: int) -> None:
+    for order in ([0], [0, 1], [0, 1, 2], [0, 2, 1]):
+        if len(order) == num_nodes:
+            search.offer_tour(np.array(order))
+    if search.cost is None:
+        search.rule_out_tours()
+    else:
+        search.raise_bound(search.cost)
