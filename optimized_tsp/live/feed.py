@@ -30,6 +30,7 @@ _LOOK_S = 1.0
 # And while nobody does, so that the first who comes does not wait for a long backlog's positions.
 _IDLE_LOOK_S = 10.0
 _PAUSE_AFTER_ERROR_S = 0.5
+_CANCEL_AGAIN_S = 0.1
 _PAGE = 500
 # Replays share the pool with everything else the API does.
 _CONCURRENT_READS = 3
@@ -63,9 +64,12 @@ class Feed:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        # Again and again: a timeout inside a client library can swallow a cancellation.
+        pending = set(self._tasks)
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[ReadSession]:

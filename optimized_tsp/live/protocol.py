@@ -74,12 +74,19 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()
-            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self.reset)
+            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
 
     def shutdown(self) -> None:
         """Say 1012 and leave the peer a moment to take it."""
         super().shutdown()
         self.loop.call_later(_SHUTDOWN_TIMEOUT_S, self.reset)
+
+    def _end(self) -> None:
+        """End the connection of a peer that did not answer our close."""
+        if self.transport.get_write_buffer_size() == 0:
+            self.transport.close()
+        else:
+            self.reset()
 
     def reset(self) -> None:
         """End the connection now; the peer sees a reset. What waits to be sent is dropped."""

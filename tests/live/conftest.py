@@ -199,7 +199,8 @@ class Client:
 
 @asynccontextmanager
 async def client_of(server: Server, path: str = "/live", **options: Any) -> AsyncIterator[Client]:
-    async with connect(server.url(path), proxy=None, **options) as socket:
+    # With a bounded queue the client library stops reading, and then its own close takes 10 s.
+    async with connect(server.url(path), proxy=None, max_queue=None, **options) as socket:
         yield Client(socket)
 
 
