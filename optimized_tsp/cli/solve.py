@@ -26,6 +26,7 @@ from optimized_tsp.solvers.process import (
     SolverProcess,
 )
 from optimized_tsp.solvers.registry import AnySolver, find_solver
+from optimized_tsp.solvers.tsp.tsplib_tour import write_tour
 
 __all__ = ["run_solve"]
 
@@ -171,20 +172,13 @@ def _is_list(value: object) -> bool:
 
 
 def _write_tour(path: Path, name: str, report: SolveReport) -> bool:
-    """A TSPLIB tour file (TSPLIB95 section 1.2, nodes counted from 1); False when there is none."""
-    nodes = [node + 1 for node in (report.solution or {}).get("node_order", [])]
-    if not nodes:
+    """The tour as a TSPLIB file; False when there is none or it cannot be written."""
+    node_order = (report.solution or {}).get("node_order", [])
+    if not node_order or report.cost is None:
         _complain(f"{path} is not written: there is no tour")
         return report.solution is None  # without a solution the exit code says so already
-    head = [
-        f"NAME : {name}",
-        f"COMMENT : cost {report.cost}",
-        "TYPE : TOUR",
-        f"DIMENSION : {len(nodes)}",
-        "TOUR_SECTION",
-    ]
     try:
-        path.write_text("\n".join([*head, *map(str, nodes), "-1", "EOF", ""]), encoding="ascii")
+        path.write_text(write_tour(name, report.cost, node_order), encoding="utf-8")
     except OSError as error:
         _complain(f"cannot write {path}: {error.strerror}")
         return False

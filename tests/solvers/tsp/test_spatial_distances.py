@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from optimized_tsp.solvers.tsp.spatial import (
+from optimized_tsp.solvers.tsp.spatial_distances import SpatialDistances
+from optimized_tsp.solvers.tsp.spatial_metrics import (
     SPATIAL_METRICS,
-    SpatialDistances,
     SpatialMetric,
     spatial_distance,
 )
