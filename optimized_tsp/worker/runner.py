@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -15,6 +16,9 @@ from optimized_tsp.worker.run import JobRun, Means
 __all__ = ["JobRunner"]
 
 logger = structlog.get_logger(__name__)
+
+# A broken installation is not tried with every ring.
+_NO_SOLVER_PAUSE_S = 2.0
 
 
 class JobRunner:
@@ -66,6 +70,8 @@ class JobRunner:
                 )
         except SolverCrashed as error:
             logger.error("no_solver_process", error=error.reason)  # noqa: TRY400 - known reason
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._shutdown.wait(), _NO_SOLVER_PAUSE_S)
         except Exception as error:
             if not is_outage(error):
                 raise

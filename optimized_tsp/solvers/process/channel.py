@@ -41,12 +41,12 @@ class Channel:
         """
         kind, size = FRAME_HEAD.unpack(await self._exactly(FRAME_HEAD.size))
         if size > _LARGEST_FRAME:
-            raise SolverCrashed("The solver sent a message that nobody can read.")
+            raise SolverCrashed("the solver sent a message that nobody can read")
         body = await self._exactly(size)
         try:
             return Kind(kind), orjson.loads(body)
         except ValueError as error:
-            raise SolverCrashed("The solver sent a message that nobody can read.") from error
+            raise SolverCrashed("the solver sent a message that nobody can read") from error
 
     def is_closed_by_peer(self) -> bool:
         """Whether the peer of a silent channel is gone."""

@@ -97,7 +97,7 @@ class ChildLauncher:
             _, ready = await channel.receive()
         except (EOFError, ConnectionError) as error:
             channel.close()
-            raise SolverCrashed("The solver process ended before it was ready.") from error
+            raise SolverCrashed("the solver process ended before it was ready") from error
         except BaseException:
             channel.close()
             raise
@@ -116,7 +116,7 @@ class ChildLauncher:
             return await self._exchange(control, message, fds)
         except (EOFError, ConnectionError) as error:
             how = describe_exit(await self._end_server())
-            raise SolverCrashed(f"The process that starts solvers ended: {how}.") from error
+            raise SolverCrashed(f"the process that starts solvers ended: {how}") from error
 
     async def _exchange(self, control: socket.socket, message: bytes, fds: Sequence[int]) -> int:
         # A few bytes into an empty buffer: this does not block.
@@ -132,7 +132,7 @@ class ChildLauncher:
 
     async def _running_server(self) -> socket.socket:
         if self._closing.is_set():
-            raise SolverCrashed("The solver process was closed.")
+            raise SolverCrashed("the solver process was closed")
         if self._control is not None:
             return self._control
         ours, theirs = socket.socketpair()
@@ -141,7 +141,7 @@ class ChildLauncher:
             self._server = await _start_server(theirs, self._preload)
         except OSError as error:
             ours.close()
-            raise SolverCrashed(f"The solver process cannot be started: {error}.") from error
+            raise SolverCrashed(f"the solver process cannot be started: {error}") from error
         finally:
             theirs.close()
         self._control = ours

@@ -125,7 +125,7 @@ class SolveReport:
 
 
 class SolverCrashed(Exception):
-    """The solver's process ended by itself; the message says how, for people.
+    """The solver's process ended by itself; the message (part of a sentence) says how, for people.
 
     `best` is the last progress before that, None where there was none.
     """

@@ -138,7 +138,7 @@ class SolverProcess:
     async def _autopsy(self, child: Child) -> str:
         """Why a child is dead, for people; a new one is on its way after that."""
         try:
-            return f"The solver crashed: {describe_exit(await self._launcher.discard(child))}."
+            return f"the solver crashed: {describe_exit(await self._launcher.discard(child))}"
         except SolverCrashed as error:  # the fork server died and took the child with it
             return error.reason
         finally:

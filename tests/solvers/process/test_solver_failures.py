@@ -15,9 +15,9 @@ from tests.solvers.process.conftest import Attempt, gone, until
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
-        ("segfault", "The solver crashed: SIGSEGV (Segmentation fault)."),
-        ("abort", "The solver crashed: SIGABRT (Aborted)."),
-        ("exit_quietly", "The solver crashed: exit code 3."),
+        ("segfault", "the solver crashed: SIGSEGV (Segmentation fault)"),
+        ("abort", "the solver crashed: SIGABRT (Aborted)"),
+        ("exit_quietly", "the solver crashed: exit code 3"),
     ],
 )
 async def test_a_crash_is_told_with_its_reason_and_keeps_the_best_solution(
@@ -105,7 +105,7 @@ async def test_an_instance_that_cannot_be_read_is_a_fault(attempt: Attempt) -> N
 
 async def test_a_fork_server_that_cannot_start_is_a_crash_and_not_a_hang() -> None:
     async with SolverProcess(preload=["a_module_that_is_not_there"]) as runner:
-        with pytest.raises(SolverCrashed, match="The process that starts solvers ended: exit code"):
+        with pytest.raises(SolverCrashed, match="the process that starts solvers ended: exit code"):
             await runner.ready()
         with pytest.raises(SolverCrashed):
             await runner.ready()
