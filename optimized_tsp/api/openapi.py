@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from optimized_tsp.jobs.schemas import submission_type
+from optimized_tsp.jobs.schemas import solution_type, submission_type
 from optimized_tsp.solvers.registry import all_solvers
 
 __all__ = ["build_openapi"]
@@ -49,8 +51,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for solver in all_solvers().values():
-            schemas.update(_submission_schemas(submission_type(solver)))
+        schemas.update(_submission_schemas())
         schemas["Problem"] = _PROBLEM_SCHEMA
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
@@ -61,9 +62,20 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _submission_schemas(model: Any) -> dict[str, Any]:
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs", {}), model.__name__: schema}
+def _submission_schemas() -> dict[str, Any]:
+    """What can be submitted, for all solvers together.
+
+    So two solvers may each have, say, an `Item` of their own: pydantic gives longer names to both.
+    Solutions take part in that, as their classes are in the document too.
+    """
+    solvers = all_solvers().values()
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((submission_type(solver), "validation") for solver in solvers),
+        *((solution_type(solver), "serialization") for solver in solvers),
+    ]
+    _, document = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    definitions: dict[str, Any] = document["$defs"]
+    return definitions
 
 
 def _problem_answers(operation: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - the attribute SQLAlchemy reads
         datetime: DateTime(timezone=True),
         UUID: Uuid(),
-        dict[str, Any]: JSONB(),
+        dict[str, Any]: JSONB(none_as_null=True),  # None is SQL's NULL, not JSON's
     }
 
 

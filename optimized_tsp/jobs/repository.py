@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.core.errors import NotFound
 from optimized_tsp.jobs.models import Instance, Job, Solution
-from optimized_tsp.jobs.schemas import JobView, SolutionView
+from optimized_tsp.jobs.schemas import JobView, own_fields
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus
@@ -105,7 +105,6 @@ async def find_solution(
     stored = stored_solution(solution)
     if stored is None and not infeasible:
         raise NotFound(_why_no_solution(JobStatus(job.status)))
-    own = set(solver.solution_type.model_fields) - set(SolutionView.model_fields)
     return {
         "task_id": str(job.id),
         "final": JobStatus(job.status) in TERMINAL,
@@ -117,7 +116,7 @@ async def find_solution(
         "gap": solution.gap,
         "infeasibility": solution.infeasibility,
         "statistics": solution.statistics,
-        **{name: stored.get(name) if stored else None for name in own},
+        **{name: stored.get(name) if stored else None for name in own_fields(solver)},
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from optimized_tsp.jobs.states import JobStatus
@@ -17,9 +18,16 @@ from optimized_tsp.solvers.contract import (
     StopReason,
     StrictModel,
 )
-from optimized_tsp.solvers.registry import AnySolver, all_solvers
+from optimized_tsp.solvers.registry import AnySolver, UnfitSolver, all_solvers
 
-__all__ = ["JobView", "SolutionView", "Submission", "solution_type", "submission_type"]
+__all__ = [
+    "JobView",
+    "SolutionView",
+    "Submission",
+    "own_fields",
+    "solution_type",
+    "submission_type",
+]
 
 MAX_TAGS = 20
 
@@ -77,11 +85,14 @@ def submission_type(solver: AnySolver) -> type[Submission]:
 @cache
 def _submission_type(name: str, version: str) -> type[Submission]:
     solver = all_solvers()[name, version]
+    if solver.instance_field in {*Submission.model_fields, "optimization_parameters"}:
+        raise UnfitSolver(f"{name} {version} cannot call its instance `{solver.instance_field}`.")
+    needed = any(field.is_required() for field in solver.parameters_type.model_fields.values())
     fields: dict[str, Any] = {
         solver.instance_field: (solver.instance_type, ...),
         "optimization_parameters": (
             solver.parameters_type,
-            Field(default_factory=solver.parameters_type),
+            ... if needed else Field(default_factory=solver.parameters_type),
         ),
     }
     return create_model(
@@ -139,23 +150,42 @@ class SolutionView(BaseModel):
     statistics: dict[str, Any] | None = Field(description="What the solver did, flat facts.")
 
 
+_SHARED_FIELDS = frozenset(SolutionView.model_fields)
+
+
 def solution_type(solver: AnySolver) -> type[SolutionView]:
     """The schema of one solver's solutions: every field of its own may be null (infeasible)."""
     return _solution_type(solver.name, solver.version)
 
 
+def own_fields(solver: AnySolver) -> list[str]:
+    """What a solver's solutions have beside what all solutions have, in the solver's order."""
+    return [name for name in solver.solution_type.model_fields if name not in _SHARED_FIELDS]
+
+
 @cache
 def _solution_type(name: str, version: str) -> type[SolutionView]:
     solver = all_solvers()[name, version]
-    own: dict[str, Any] = {
-        name: (
-            field.annotation | None if field.annotation else Any,
-            Field(description=field.description),
-        )
-        for name, field in solver.solution_type.model_fields.items()
-        if name not in SolutionView.model_fields
+    fields = solver.solution_type.model_fields
+    if taken := (_SHARED_FIELDS & fields.keys()) - {"cost"}:
+        raise UnfitSolver(f"{name} {version} cannot have these in a solution: {sorted(taken)}.")
+    views: dict[str, Any] = {
+        field: (_nullable(fields[field]), Field(description=fields[field].description))
+        for field in ["cost", *own_fields(solver)]
     }
-    return create_model(f"{_title(solver)}Solution", __base__=SolutionView, **own)
+    return create_model(
+        f"{_title(solver)}Solution",
+        __base__=SolutionView,
+        __doc__=solver.solution_type.__doc__,
+        **views,
+    )
+
+
+def _nullable(field: FieldInfo) -> Any:
+    annotation: Any = field.annotation
+    if field.metadata:
+        annotation = Annotated[(annotation, *field.metadata)]
+    return annotation | None
 
 
 def _title(solver: AnySolver) -> str:
