@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from optimized_tsp.solvers.contract import (
+    Example,
     Incumbent,
     InstanceSize,
     InvalidSolution,
@@ -286,6 +287,9 @@ class OddSolver:
 
     def size(self, instance: OddInstance) -> InstanceSize:
         return InstanceSize(instance.size, None)
+
+    def examples(self) -> list[Example]:
+        return []
 
     def validate(self, instance: OddInstance) -> None:
         """Every instance is fine."""

@@ -54,14 +54,14 @@ class _Child:
 
     def run(self) -> NoReturn:
         threading.Thread(target=self._listen, name="listen", daemon=True).start()
-        self._send(Kind.READY, {"rss_bytes": _resident_bytes()})
+        self._send(Kind.READY, _held())
         while True:
             task = self._tasks.get()
             try:
                 report = self._solve(task)
             except BaseException as error:  # noqa: BLE001 - SystemExit is a fault like any other
                 self._abort(error)
-            self._send(Kind.OUTCOME, report | {"rss_bytes": _resident_bytes()})
+            self._send(Kind.OUTCOME, report | {"left_behind": _held()})
 
     def _listen(self) -> None:
         """Take requests while a solver runs; leave at once when the parent is gone."""
@@ -143,9 +143,13 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:_PUBLIC_MESSAGE_CHARS]
 
 
-def _resident_bytes() -> int:
-    """Resident memory of this process in bytes; 0 where the system does not say (not Linux)."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _held() -> dict[str, int]:
+    """Resident memory in bytes and threads of this process; nothing where there is no /proc."""
+    process = Path("/proc/self")
+    if not process.exists():
+        return {"rss_bytes": 0, "threads": 0}
+    pages = int((process / "statm").read_text().split()[1])
+    return {
+        "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
+        "threads": len(list((process / "task").iterdir())),
+    }

@@ -17,15 +17,17 @@ import ctypes
 import gc
 import importlib
 import os
+import pkgutil
 import resource
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 from optimized_tsp.solvers.process import child
 from optimized_tsp.solvers.process.messages import FORK, REPLY, REQUEST
-from optimized_tsp.solvers.registry import all_solvers
+from optimized_tsp.solvers.registry import AnySolver, all_solvers
 
 __all__ = ["main"]
 
@@ -33,15 +35,29 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """`python -m optimized_tsp.solvers.process.forkserver CONTROL_FD MODULE...`"""
+    """`python -m optimized_tsp.solvers.process.forkserver CONTROL_FD [preload]`"""
     control = socket.socket(fileno=int(sys.argv[1]))
     _outlast_signals()
-    all_solvers()
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
+    solvers = all_solvers().values()
+    if "preload" in sys.argv[2:]:
+        for solver in solvers:
+            _import_engines(type(solver))
     gc.collect()
     gc.freeze()  # keeps the collector from writing to (and so copying) pages shared with children
     _serve(control)
+
+
+def _import_engines(solver: type[AnySolver]) -> None:
+    """Import the modules beside the solver's own, and so what they stand on (OR-Tools, SciPy)."""
+    package = sys.modules[solver.__module__].__package__
+    if not package:
+        return
+    for module in pkgutil.iter_modules(sys.modules[package].__path__, f"{package}."):
+        try:
+            if not module.ispkg:
+                importlib.import_module(module.name)
+        except ImportError:  # if a solve needs it, that solve fails and says so; no other does
+            traceback.print_exc()
 
 
 def _outlast_signals() -> None:

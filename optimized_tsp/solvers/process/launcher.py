@@ -31,12 +31,13 @@ _EXIT_GRACE_S = 1.0
 
 @dataclass(slots=True)
 class Child:
-    """A forked solver process; `rss_bytes` is its resident memory when it was new."""
+    """A forked solver process; `rss_bytes` (resident) and `threads` are what it had when new."""
 
     pid: int
     server: Process | None
     channel: Channel
-    rss_bytes: int = 0
+    rss_bytes: int
+    threads: int
     solves: int = 0
 
 
@@ -47,8 +48,8 @@ class ChildLauncher:
     leaves no half-read reply behind.
     """
 
-    def __init__(self, preload: Sequence[str]) -> None:
-        self._preload = tuple(preload)
+    def __init__(self, *, preload: bool) -> None:
+        self._preload = preload
         self._server: Process | None = None
         self._control: socket.socket | None = None
         self._closing = asyncio.Event()
@@ -103,7 +104,7 @@ class ChildLauncher:
             raise
         finally:
             theirs.close()
-        return Child(pid, server, channel, rss_bytes=ready["rss_bytes"])
+        return Child(pid, server, channel, **ready)
 
     async def _reap(self, child: Child) -> int:
         async with self._requesting:
@@ -138,7 +139,7 @@ class ChildLauncher:
         ours, theirs = socket.socketpair()
         ours.settimeout(0)
         try:
-            self._server = await _start_server(theirs, self._preload)
+            self._server = await _start_server(theirs, preload=self._preload)
         except OSError as error:
             ours.close()
             raise SolverCrashed(f"the solver process cannot be started: {error}") from error
@@ -164,14 +165,14 @@ class ChildLauncher:
             return await server.wait()
 
 
-async def _start_server(control: socket.socket, preload: Sequence[str]) -> Process:
+async def _start_server(control: socket.socket, *, preload: bool) -> Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-P",  # the working directory may hold anything, also a numpy.py
         "-m",
         "optimized_tsp.solvers.process.forkserver",
         str(control.fileno()),
-        *preload,
+        *(["preload"] if preload else []),
         pass_fds=[control.fileno()],
         stdin=asyncio.subprocess.DEVNULL,
         stdout=2,  # native engines print; standard output belongs to our caller

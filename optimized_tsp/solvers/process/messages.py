@@ -59,7 +59,7 @@ class Kind(bytes, Enum):
     STOP = b"X"
     """Parent: stop the current solve, if any."""
     READY = b"R"
-    """Child: started, with its resident memory."""
+    """Child: started, with the memory and threads it has."""
     PROGRESS = b"P"
     """Child: a checked solution, a better bound, or both."""
     OUTCOME = b"O"

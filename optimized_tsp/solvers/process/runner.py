@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -31,9 +31,6 @@ from optimized_tsp.solvers.process.messages import (
 )
 
 __all__ = ["ChildLimits", "SolverProcess"]
-
-PRELOAD = ("ortools.sat.python.cp_model", "fast_tsp")
-"""Modules whose import is slow and needed by most solves."""
 
 _MEBIBYTE = 2**20
 
@@ -55,13 +52,12 @@ class ChildLimits:
 class SolverProcess:
     """A warm solver child and its successors; use it as an async context manager.
 
-    One solve at a time. All methods belong to one event loop.
+    One solve at a time. All methods belong to one event loop. Without `preload` a child imports
+    its engines (OR-Tools) when it first needs them, which takes it a second.
     """
 
-    def __init__(
-        self, *, preload: Sequence[str] = PRELOAD, limits: ChildLimits | None = None
-    ) -> None:
-        self._launcher = ChildLauncher(preload)
+    def __init__(self, *, preload: bool = True, limits: ChildLimits | None = None) -> None:
+        self._launcher = ChildLauncher(preload=preload)
         self._limits = limits or ChildLimits()
         self._warm: asyncio.Task[Child] | None = None
         self._busy = False
@@ -107,7 +103,7 @@ class SolverProcess:
             except BaseException:
                 self._replace(child)
                 raise
-            if not solve.ended_cleanly or self._is_worn(child, solve.rss_bytes):
+            if not solve.ended_cleanly or self._is_worn(child, solve.left_behind):
                 self._replace(child)
             return report
         finally:
@@ -148,10 +144,14 @@ class SolverProcess:
         self._warm = asyncio.create_task(self._launcher.replace(child))
         return self._warm
 
-    def _is_worn(self, child: Child, rss_bytes: int) -> bool:
+    def _is_worn(self, child: Child, left_behind: Mapping[str, int]) -> bool:
         child.solves += 1
-        grown = rss_bytes - child.rss_bytes > self._limits.max_growth_bytes
-        return grown or child.solves >= self._limits.max_solves
+        growth = left_behind["rss_bytes"] - child.rss_bytes
+        return (
+            child.solves >= self._limits.max_solves
+            or growth > self._limits.max_growth_bytes
+            or left_behind["threads"] > child.threads  # which may still be busy
+        )
 
 
 class _Solve:
@@ -173,7 +173,7 @@ class _Solve:
         self._over = False
         self.best: Progress | None = None
         self.ended_cleanly = False
-        self.rss_bytes = 0
+        self.left_behind: Mapping[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> SolveReport:
         """The child's report, or one made of what it sent when it had to be killed.
@@ -257,7 +257,7 @@ class _Solve:
         self._on_progress(self.best)
 
     def _report(self, data: dict[str, Any]) -> SolveReport:
-        self.rss_bytes = data.pop("rss_bytes")
+        self.left_behind = data.pop("left_behind")
         reason = StopReason(data["stop_reason"])
         if reason is StopReason.CANCELLED and self._asked_to_stop is not None:
             reason = self._asked_to_stop  # the child cannot tell who asked, and why

@@ -87,7 +87,7 @@ def limits() -> ChildLimits:
 
 @pytest.fixture
 async def runner(limits: ChildLimits) -> AsyncIterator[SolverProcess]:
-    async with SolverProcess(preload=(), limits=limits) as process:
+    async with SolverProcess(preload=False, limits=limits) as process:
         await process.ready()
         yield process
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -103,8 +104,16 @@ async def test_an_instance_that_cannot_be_read_is_a_fault(attempt: Attempt) -> N
         await attempt.solve("prove", instance=b'{"size": "three"}')
 
 
-async def test_a_fork_server_that_cannot_start_is_a_crash_and_not_a_hang() -> None:
-    async with SolverProcess(preload=["a_module_that_is_not_there"]) as runner:
+async def test_a_fork_server_that_cannot_start_is_a_crash_and_not_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "broken-1.0.dist-info"
+    plugin.mkdir()
+    (plugin / "METADATA").write_text("Name: broken\nVersion: 1.0\n")
+    (plugin / "entry_points.txt").write_text("[optimized_tsp.solvers]\nx = not_there:Solver\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async with SolverProcess() as runner:
         with pytest.raises(SolverCrashed, match="the process that starts solvers ended: exit code"):
             await runner.ready()
         with pytest.raises(SolverCrashed):

@@ -20,7 +20,7 @@ import asyncio
 from optimized_tsp.solvers.process import SolverProcess, SolveRequest
 
 async def main():
-    async with SolverProcess(preload=()) as runner:
+    async with SolverProcess(preload=False) as runner:
         request = SolveRequest(
             "odd", "v1", b'{"size": 3}', 600, parameters={"behaviour": "BEHAVIOUR"}
         )
@@ -77,7 +77,7 @@ async def test_nothing_is_left_when_the_parent_is_killed(
 
 
 async def test_nothing_is_left_after_a_clean_end() -> None:
-    async with SolverProcess(preload=()) as runner:
+    async with SolverProcess(preload=False) as runner:
         await Attempt(runner).solve("prove")
         below = psutil.Process().children(recursive=True)
         assert len(below) == 2

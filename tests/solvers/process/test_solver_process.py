@@ -189,7 +189,7 @@ async def test_many_large_solutions_all_arrive(attempt: Attempt) -> None:
 async def test_what_solvers_print_does_not_reach_standard_output(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    async with SolverProcess(preload=()) as runner:  # started while output is captured
+    async with SolverProcess(preload=False) as runner:  # started while output is captured
         await Attempt(runner).solve("print_a_lot")
 
     captured = capfd.readouterr()
@@ -211,6 +211,15 @@ async def test_a_child_that_grew_too_much_is_replaced(another: Callable[[], Atte
     pids = [(await another().solve("leak")).statistics["pid"] for _ in range(5)]
 
     assert pids[0] == pids[3] != pids[4]
+
+
+async def test_a_child_with_threads_left_behind_is_replaced(
+    another: Callable[[], Attempt],
+) -> None:
+    first = await another().solve("report_afterwards")
+    second = await another().solve("prove")
+
+    assert first.statistics["pid"] != second.statistics["pid"]
 
 
 async def test_a_child_that_was_stopped_is_replaced(
