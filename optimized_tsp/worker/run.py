@@ -77,6 +77,7 @@ class JobRun:
 
     async def run(self) -> None:
         """Run to the end of the run; what cannot even be stored as a failure is raised."""
+        self._means.bus.announce(self.job_id)  # the claim wrote `job.started`
         try:
             async with asyncio.TaskGroup() as beside:
                 tending = beside.create_task(self._tend())
