@@ -53,11 +53,11 @@ def step_costs_of_text(text: str, steps: list[Step]) -> list[int | None]:
 def _body(text: str) -> str:
     """The text before EOF, with one kind of line break and without a byte order mark."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x1a", "")
-    return re.split(r"(?im)^\s*EOF\b", text, maxsplit=1)[0]
+    return re.split(r"(?im)^[ \t\f\v]*EOF\b", text, maxsplit=1)[0]
 
 
 def _entry(text: str, keyword: str) -> str:
-    found = re.search(rf"(?im)^\s*{keyword}\b[ \t]*:?[ \t]*(\S+)", text)
+    found = re.search(rf"(?im)^[ \t\f\v]*{keyword}\b[ \t]*:?[ \t]*(\S+)", text)
     return found[1].upper() if found else ""
 
 
