@@ -50,6 +50,7 @@ def main() -> None:
 
 def _solve(api_url: str) -> None:
     example = TspSolver().examples()[0]
+    sys.stderr.write(f"{example.description}\n")
     live_url = f"ws{api_url.removeprefix('http')}{_PREFIX}/live"
     with (
         httpx.Client(base_url=api_url + _PREFIX, timeout=_TIMEOUT_S) as api,
@@ -59,12 +60,12 @@ def _solve(api_url: str) -> None:
         feed.send('{"type":"subscribe"}')
         next(_frames(feed, "subscribed", _TIMEOUT_S))
         task_id, timeout_s = _submit(api, example)
-        end = _watch(feed, task_id, title=example.name, timeout_s=timeout_s)
+        end = _watch(feed, task_id, title=example.submission["name"], timeout_s=timeout_s)
         if end["type"] != "job.completed":
             raise DemoFailed(f"job {task_id}: {end['data'].get('error') or end['type']}")
         solution = api.get(f"/jobs/{task_id}/solution").raise_for_status().json()
     sys.stdout.write("\n".join(_summary(example, solution, end["data"])) + "\n")
-    sys.stdout.write(f"{api_url}{_PREFIX}/jobs/{task_id}/solution\n")
+    sys.stdout.write(f"Solution: {api_url}{_PREFIX}/jobs/{task_id}/solution\n")
 
 
 def _submit(api: httpx.Client, example: Example) -> tuple[str, float]:
@@ -130,7 +131,8 @@ def _summary(example: Example, solution: dict[str, Any], end: dict[str, Any]) ->
     cost, bound, gap = solution["cost"], solution["lower_bound"], solution["gap"]
     proven = "proven optimal" if solution["solution_status"] == "optimal" else "best found"
     known = "" if gap is None else f", lower bound {bound:,}, gap {gap:.2%}"
-    yield f"{example.name}: the tour costs {cost:,} ({proven}{known}) after {end['elapsed']:.1f} s"
+    name = example.submission["name"]
+    yield f"{name}: the tour costs {cost:,} ({proven}{known}) after {end['elapsed']:.1f} s"
     stops = [example.labels[node] for node in solution["node_order"]] if example.labels else []
     if stops:
         more = f" and {len(stops) - _SHOWN_STOPS} more" if len(stops) > _SHOWN_STOPS else ""

@@ -43,6 +43,8 @@ def run_up(settings: Settings, *, demo: bool, parent: int | None) -> int:
         _say(f"optimized-tsp: {error}")
     except PermissionError as error:
         _say(f"optimized-tsp: {error}. Set OPTIMIZED_TSP_DATA_DIR to a folder of your own.")
+    except OSError as error:
+        _say(f"optimized-tsp: {error}")
     return _EXIT_ERROR
 
 

@@ -6,6 +6,7 @@ folders that are not theirs (see docs/decisions/0002-embedded-servers.md).
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -38,8 +39,10 @@ class Binaries:
     @property
     def version_tag(self) -> str:
         """Differs when the programs differ, so that an upgrade does not use an old copy."""
-        sizes = (program.stat() for program in (self.postgres_bin / "postgres", self.valkey))
-        return "-".join(f"{status.st_size:x}.{int(status.st_mtime):x}" for status in sizes)
+        digest = hashlib.sha256()
+        for program in (self.postgres_bin / "postgres", self.valkey):
+            digest.update(program.read_bytes())
+        return digest.hexdigest()[:16]
 
 
 def find_binaries() -> Binaries:

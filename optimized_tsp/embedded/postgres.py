@@ -64,6 +64,8 @@ class Postgres:
                 *("-D", "{folder}", "-c", f"port={identity.postgres_port}"),
                 *self._settings(),
                 folder=folder,
+                # An immediate shutdown: unlike SIGKILL it takes the server's own children along.
+                death_signal=signal.SIGQUIT,
             ),
             log,
             is_ready=self._is_ready,
@@ -133,14 +135,14 @@ class Postgres:
         folder: Path | None = None,
         stdin: str | None = None,
         env: dict[str, str] | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> Order:
         return Order(
             command=(program, *arguments),
             env={"PATH": os.defpath, "LC_ALL": "C", **(env or {})},
             account=self.account,
             folder=folder,
-            # An immediate shutdown: takes its own children along, unlike SIGKILL, and at once.
-            death_signal=signal.SIGQUIT,
+            death_signal=death_signal,
             stdin=stdin,
         )
 

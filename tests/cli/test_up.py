@@ -117,6 +117,31 @@ def test_everything_killed_at_once_comes_back_with_all_data(up: Up) -> None:
     assert up.status(job)
 
 
+def test_ctrl_c_during_the_first_start_leaves_nothing_running(tmp_path: Path) -> None:
+    with public_folder() as folder:
+        up = Up(folder / "data", tmp_path / "output")
+        up.launch()
+        assert wait_until(lambda: bool(up.processes()), timeout_s=10)
+        everything = up.processes()
+        assert up.stop(signal.SIGINT) == 130
+        assert all_gone(everything)
+        up.start()  # on whatever was left half-made
+        up.end()
+
+
+def test_the_example_is_solved_through_the_api(tmp_path: Path) -> None:
+    with public_folder() as folder:
+        up = Up(folder / "data", tmp_path / "output", "--demo")
+        up.start()
+        lines = up.said.splitlines()
+        assert any(" cost " in line and " bound " in line and " gap " in line for line in lines)
+        summary = next(line for line in lines if line.startswith("Capitals of Europe: the tour"))
+        assert "proven optimal" in summary
+        assert lines[-1].startswith("Serving on")
+        assert lines[-1].endswith(f"{up.url}/docs. Ctrl-C stops everything.")
+        up.end()
+
+
 def test_impatient_ctrl_c_kills(up: Up) -> None:
     everything = up.processes()
     up.process("serve").suspend()  # it cannot stop politely
