@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel, Field
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.pagination import decode_cursor, encode_cursor
@@ -24,10 +25,31 @@ from optimized_tsp.solvers.registry import AnySolver
 __all__ = ["add_calls"]
 
 
+class ExampleView(BaseModel):
+    """A ready problem."""
+
+    name: str
+    description: str
+    submission: dict[str, Any] = Field(description="A whole body for POST /jobs.")
+    labels: list[str] = Field(description="Names of the nodes (or items), by number; may be empty.")
+    attribution: str = Field(description="Where the data come from, and their licence.")
+
+
 def add_calls(router: APIRouter, solver: AnySolver) -> None:
-    """`GET /jobs`, `GET /jobs/{task_id}` and what hangs below it."""
+    """`GET /examples`, `GET /jobs`, `GET /jobs/{task_id}` and what hangs below it."""
+    _add_examples(router, solver)
     _add_job_calls(router, solver)
     _add_list(router, solver)
+
+
+def _add_examples(router: APIRouter, solver: AnySolver) -> None:
+    examples = [ExampleView(**asdict(example)) for example in solver.examples()]
+    in_scope = scope_of(solver)
+
+    @router.get("/examples", summary="Ready submissions to try", response_model=list[ExampleView])
+    async def list_examples(_scope: Scope = in_scope) -> list[ExampleView]:
+        """Post the `submission` of one as it is."""
+        return examples
 
 
 def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
