@@ -44,7 +44,7 @@ test-privileged: $(VENV)/.dev-ready  ## Run the tests that need root.
 check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy optimized_tsp tests benchmarks
+	$(BIN)/mypy optimized_tsp tests benchmarks docs/examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.with_servers $(BIN)/alembic check
 
