@@ -35,12 +35,12 @@ _SHUTDOWN_MS = 2000
 
 def run(settings: Settings) -> None:
     """Work until SIGINT or SIGTERM; a job under way is stored and given back before that."""
-    configure_logging(settings.log_format)
     if settings.database_url is None or settings.redis_url is None:
         sys.exit(
             "optimized-tsp: a worker needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
             "`optimized-tsp up` sets them for the embedded servers"
         )
+    configure_logging(settings.log_format)
     urls = (settings.database_url.get_secret_value(), settings.redis_url.get_secret_value())
     asyncio.run(_work(settings, *urls))
 
