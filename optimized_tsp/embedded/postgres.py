@@ -25,7 +25,6 @@ _LAST_RITES = ((signal.SIGQUIT, 1.0), (signal.SIGKILL, 5.0))
 _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
-    "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
@@ -51,6 +50,7 @@ class Postgres:
         identity: Identity,
         *,
         durable: bool = True,
+        max_connections: int = 100,
     ) -> None:
         self.folder = folder
         self.binaries = binaries
@@ -62,6 +62,7 @@ class Postgres:
             self._order(
                 self.binaries.postgres_bin / "postgres",
                 *("-D", "{folder}", "-c", f"port={identity.postgres_port}"),
+                *("-c", f"max_connections={max_connections}"),
                 *self._settings(),
                 folder=folder,
                 # An immediate shutdown: unlike SIGKILL it takes the server's own children along.

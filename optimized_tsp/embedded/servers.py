@@ -22,12 +22,19 @@ _READY_TIMEOUT_S = 60.0
 class EmbeddedServers:
     """A Postgres with our database and roles, and a Valkey, in a locked data folder."""
 
-    def __init__(self, folder: DataFolder, *, durable: bool = True) -> None:
+    def __init__(
+        self, folder: DataFolder, *, durable: bool = True, max_connections: int = 200
+    ) -> None:
         account = server_account(folder.postgres)
         binaries = reachable_binaries(account, folder.servers)
         self.identity = Identity.load(folder.identity)
         self.postgres = Postgres(
-            folder.postgres, folder.log("postgres"), binaries, self.identity, durable=durable
+            folder.postgres,
+            folder.log("postgres"),
+            binaries,
+            self.identity,
+            durable=durable,
+            max_connections=max_connections,
         )
         self.valkey = valkey_process(folder.log("valkey"), binaries, self.identity, account)
 

@@ -29,6 +29,8 @@ _SERVICE_GRACE_S = 3.2
 _SERVER_GRACE_S = 1.3
 _VISITOR_GRACE_S = 0.5
 _FOREVER_S = 3600.0
+_CONNECTIONS_PER_WORKER = 8
+_OTHER_CONNECTIONS = 60  # the API, migrations, people with their SQL tools
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ class Stack:
         return _Addresses(url, url, redis.get_secret_value(), reporting_url=None)
 
     def _start_servers(self) -> _Addresses:
-        servers = EmbeddedServers(self._folder)
+        connections = _OTHER_CONNECTIONS + _CONNECTIONS_PER_WORKER * self._settings.workers
+        servers = EmbeddedServers(self._folder, max_connections=connections)
         self._servers = servers.processes
         if not self._folder.postgres.exists():
             self._report("First start: making the database ...")
