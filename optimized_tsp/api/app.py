@@ -77,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(build_live_router())
     # Refuses pages of other sites that point their own host name at the loopback address.
     app.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host]
+        TrustedHostMiddleware,
+        allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host, *settings.allowed_hosts],
     )
     return app

@@ -7,13 +7,14 @@ from typing import Any
 
 import orjson
 import structlog
+from asyncpg import InterfaceError, PostgresError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
+from optimized_tsp.core.outages import is_outage
 
 __all__ = ["PROBLEM_JSON", "add_error_handlers", "problem_response"]
 
@@ -41,9 +42,9 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(DBAPIError, _database_error)
-    for lost in (PoolTimeoutError, OSError):
-        app.add_exception_handler(lost, _unavailable)
+    # While connecting, the driver's errors come as they are.
+    for error in (SQLAlchemyError, PostgresError, InterfaceError, OSError):
+        app.add_exception_handler(error, _database_error)
     app.add_exception_handler(Exception, _defect)
 
 
@@ -82,15 +83,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DBAPIError)  # noqa: S101
-    # SQLSTATE classes: 08 connection, 53 resources (disk full), 57 shutdown, 40 and 55 conflicts.
-    state = str(getattr(error.orig, "sqlstate", None) or "08")
-    if error.connection_invalidated or state[:2] in {"08", "40", "53", "55", "57"}:
-        return await _unavailable(request, error)
-    return await _defect(request, error)
-
-
-async def _unavailable(request: Request, error: Exception) -> Response:
+    if not is_outage(error):
+        return await _defect(request, error)
     logger.warning("database_unavailable", path=request.url.path, error=repr(error))
     answer = ServiceUnavailable("The database does not answer; nothing was stored. Try again.")
     return problem_response(answer, request.url.path)

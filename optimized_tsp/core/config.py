@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
-from pydantic import Field, PostgresDsn, RedisDsn, SecretStr, TypeAdapter, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    Field,
+    PostgresDsn,
+    RedisDsn,
+    SecretStr,
+    TypeAdapter,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["ENV_PREFIX", "Auth", "LogFormat", "Settings"]
 
 ENV_PREFIX = "OPTIMIZED_TSP_"
 
+_HOST_PATTERN = re.compile(r"\*|(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -44,6 +55,11 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names, beside loopback's and HOST, by which callers may address the API, as"
+        " a.example.org,*.b.example.org; one of a reverse proxy's, for instance.",
+    )
     data_dir: Path = Field(
         default_factory=_default_data_dir,
         description="Folder of the embedded servers' data, passwords and logs.",
@@ -83,6 +99,24 @@ class Settings(BaseSettings):
         default=Auth.OFF,
         description="Whether callers need an API key; `off` only on a loopback address.",
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, hosts: object) -> object:
+        if isinstance(hosts, str):
+            return tuple(name for part in hosts.split(",") if (name := part.strip()))
+        return hosts
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST_PATTERN.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is no host name: write a.example.org, *.example.org or * for any, "
+                    "without scheme and port"
+                )
+        return hosts
 
     @model_validator(mode="after")
     def _check_auth(self) -> Settings:

@@ -7,12 +7,13 @@ Leases go by the database's clock, never by a worker's.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 
 from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.events.types import EventType
@@ -20,6 +21,7 @@ from optimized_tsp.jobs.models import Instance, Job, Solution
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.jobs.transitions import change_status, record
+from optimized_tsp.solvers.registry import all_solvers
 
 __all__ = [
     "Claim",
@@ -61,11 +63,23 @@ class Claim:
         return max(MIN_REMAINING_S, self.timeout_s - self.used_s)
 
 
-async def claim_next(session: WriteSession, *, worker: str, lease_s: float) -> Claim | None:
-    """Take the oldest waiting job, or None when none waits."""
+async def claim_next(
+    session: WriteSession,
+    *,
+    worker: str,
+    lease_s: float,
+    solvers: Collection[tuple[str, str]] | None = None,
+) -> Claim | None:
+    """Take the oldest waiting job of these solvers (default: the registered), None when none waits.
+
+    A job of a solver this worker does not know is left for one that does: while a new version is
+    rolled out, both kinds run.
+    """
+    known = all_solvers() if solvers is None else solvers
     job = await session.scalar(
         select(Job)
         .where(Job.status == JobStatus.SUBMITTED.value)
+        .where(tuple_(Job.solver, Job.version).in_(known))
         .order_by(Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)

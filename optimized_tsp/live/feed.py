@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from optimized_tsp.core.database import Database, ReadSession
 from optimized_tsp.core.errors import ServiceUnavailable
+from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.filter import EventFilter
 from optimized_tsp.events.listen import listen
@@ -21,7 +22,7 @@ from optimized_tsp.events.types import JobEvent
 from optimized_tsp.live.outbox import Frame, Outbox
 from optimized_tsp.live.subscription import check_cursor
 
-__all__ = ["Feed"]
+__all__ = ["Feed", "database_trouble"]
 
 logger = structlog.get_logger(__name__)
 
@@ -30,7 +31,6 @@ _LOOK_S = 1.0
 # And while nobody does, so that the first who comes does not wait for a long backlog's positions.
 _IDLE_LOOK_S = 10.0
 _PAUSE_AFTER_ERROR_S = 0.5
-_CANCEL_AGAIN_S = 0.1
 _PAGE = 500
 # Replays share the pool with everything else the API does.
 _CONCURRENT_READS = 3
@@ -63,26 +63,21 @@ class Feed:
             self._tasks.append(task)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        # Again and again: a timeout inside a client library can swallow a cancellation.
-        pending = set(self._tasks)
-        while pending:
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+    async def __aexit__(self, *exc_info: object) -> None:
+        await end_tasks(self._tasks)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[ReadSession]:
         """A session for a subscriber's reading, a few at a time; raises `ServiceUnavailable`."""
         async with self._reads:
-            with _database_trouble():
+            with database_trouble():
                 async with self._database.read() as session:
                     yield session
 
     async def now(self) -> int:
         """The position that divides what was committed before this call from what comes after."""
         async with self._reads:
-            with _database_trouble():
+            with database_trouble():
                 await sequence(self._database)
         async with self.reading() as session:
             return await feed_head(session)
@@ -168,7 +163,8 @@ class Feed:
 
 
 @contextmanager
-def _database_trouble() -> Generator[None]:
+def database_trouble() -> Generator[None]:
+    """Turns a database that cannot be read into `ServiceUnavailable`."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:

@@ -17,10 +17,12 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
 from optimized_tsp.worker.actors import ring_worker
+from optimized_tsp.worker.health import APPLICATION_NAME
 from optimized_tsp.worker.reconciler import Reconciler
 from optimized_tsp.worker.run import Means
 from optimized_tsp.worker.runner import JobRunner
@@ -63,12 +65,11 @@ async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
             shutdown.set()
             await asyncio.to_thread(rings.stop, _SHUTDOWN_MS)
             runner.abandon()
-            for task in always:
-                task.cancel()
-        # Neither of them ends by itself: if one did, that is a defect to die of.
-        for result in await asyncio.gather(*always, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+            await end_tasks(always)
+        # None of them ends by itself: if one did, that is a defect to die of.
+        for task in always:
+            if not task.cancelled() and (defect := task.exception()) is not None:
+                raise defect
 
 
 def _shutdown_signal() -> asyncio.Event:
@@ -80,7 +81,7 @@ def _shutdown_signal() -> asyncio.Event:
 
 @asynccontextmanager
 async def _means(settings: Settings, database_url: str, redis_url: str) -> AsyncGenerator[Means]:
-    database = Database(database_url, application_name="tsp worker")
+    database = Database(database_url, application_name=APPLICATION_NAME)
     bus = Bus(redis_url)
     try:
         async with SolverProcess() as solver:

@@ -9,6 +9,7 @@ import time
 import structlog
 
 from optimized_tsp.core.outages import is_outage
+from optimized_tsp.jobs.idempotency import prune_keys
 from optimized_tsp.jobs.leases import oldest_wait_s
 from optimized_tsp.jobs.outcomes import rescue_expired
 from optimized_tsp.worker.run import Means
@@ -19,6 +20,7 @@ logger = structlog.get_logger(__name__)
 
 _ROUNDS_PER_LEASE = 5
 _LONGEST_ROUND_S = 3.0
+_PRUNE_EVERY_S = 600.0
 
 
 class Reconciler:
@@ -28,6 +30,7 @@ class Reconciler:
         self._means = means
         self._round_s = min(_LONGEST_ROUND_S, means.settings.lease_s / _ROUNDS_PER_LEASE)
         self._rescue_from = time.monotonic()
+        self._prune_from = time.monotonic()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -36,6 +39,7 @@ class Reconciler:
                 if time.monotonic() >= self._rescue_from:
                     await self._rescue()
                 await self._ring_for_waiting()
+                await self._prune()
             except Exception as error:
                 if not is_outage(error):
                     raise
@@ -51,6 +55,12 @@ class Reconciler:
         for job_id, status in rescued:
             logger.warning("job_rescued", job=str(job_id), status=status)
             self._means.bus.announce(job_id, ring=True)
+
+    async def _prune(self) -> None:
+        if time.monotonic() >= self._prune_from:
+            self._prune_from = time.monotonic() + _PRUNE_EVERY_S
+            async with self._means.database.write() as session:
+                await prune_keys(session)
 
     async def _ring_for_waiting(self) -> None:
         async with self._means.database.read() as session:

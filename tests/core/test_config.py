@@ -26,6 +26,17 @@ def test_beyond_loopback_keys_are_required() -> None:
         Settings(host="0.0.0.0")  # noqa: S104
 
 
+def test_several_host_names_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTIMIZED_TSP_ALLOWED_HOSTS", "tours.example.org, *.example.com,")
+    assert Settings().allowed_hosts == ("tours.example.org", "*.example.com")
+
+
+@pytest.mark.parametrize("hosts", ["https://a.example.org", "a.example.org:443", "a*.example.org"])
+def test_what_is_no_host_name_is_refused(hosts: str) -> None:
+    with pytest.raises(ValueError, match="is no host name"):
+        Settings(allowed_hosts=hosts)
+
+
 @pytest.mark.parametrize(("name", "value"), [("PORT", "0"), ("WORKERS", "none"), ("LEASE_S", "0")])
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"OPTIMIZED_TSP_{name}", value)

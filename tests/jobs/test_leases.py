@@ -110,6 +110,20 @@ async def test_nothing_waits_nothing_is_claimed(db: Database) -> None:
         assert await leases.claim_next(session, worker="w", lease_s=15) is None
 
 
+async def test_a_job_of_an_unknown_solver_is_left_for_a_worker_that_knows_it(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit()
+
+    async with db.write() as session:
+        other = await leases.claim_next(
+            session, worker="old", lease_s=15, solvers=[("tsp", "v0"), ("knapsack", "v1")]
+        )
+
+    assert other is None
+    assert (await claim(db)).job_id == job_id
+
+
 async def test_finishing_stores_the_answer_and_the_terminal_event_together(
     db: Database, submit: Submit
 ) -> None:
