@@ -5,11 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
-UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged check bench bench-service lock format clean
+.PHONY: help run test test-browser test-privileged check check-compose bench bench-service lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -41,10 +41,13 @@ test-browser: $(VENV)/.dev-ready  ## Run the tests that need Chromium.
 test-privileged: $(VENV)/.dev-ready  ## Run the tests that need root.
 	@exec $(BIN)/python -m pytest -m privileged
 
+check-compose:  ## Build and start the containers and check them; needs Docker.
+	@exec $(PYTHON) -m deploy.compose_check
+
 check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy optimized_tsp tests benchmarks docs/examples
+	$(BIN)/mypy optimized_tsp tests benchmarks deploy docs/examples
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.with_servers $(BIN)/alembic check
 
@@ -55,8 +58,11 @@ bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notific
 	@exec $(BIN)/python -m benchmarks.service
 
 lock: $(VENV)/.dev-ready  ## Resolve the dependencies anew into requirements/*.lock.
-	$(UV_COMPILE) --upgrade --extra embedded --extra build --output-file requirements/run.lock
-	$(UV_COMPILE) --upgrade --extra embedded --extra build --extra dev --constraint requirements/run.lock --output-file requirements/dev.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra build --output-file requirements/run.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra build --extra dev --constraint requirements/run.lock --output-file requirements/dev.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --constraint requirements/run.lock --output-file requirements/service.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
+		$(UV_COMPILE) --upgrade - --constraint requirements/run.lock --output-file requirements/build.lock
 
 format: $(VENV)/.dev-ready  ## Bring the code into form.
 	$(BIN)/ruff check --fix

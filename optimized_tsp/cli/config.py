@@ -8,6 +8,7 @@ import sys
 
 from pydantic import SecretStr
 
+from optimized_tsp.cli.settings import load_client_settings
 from optimized_tsp.core.config import ENV_PREFIX, Settings
 from optimized_tsp.embedded.folder import running_stack
 
@@ -19,7 +20,7 @@ _RUNNING = "running embedded stack"
 
 def show_config(settings: Settings, *, as_json: bool) -> None:
     """Print every setting with its source, and the addresses of what `up` runs right now."""
-    values: dict[str, object] = dict(settings)
+    values: dict[str, object] = {**dict(settings), **dict(load_client_settings())}
     sources = {name: _source(name) for name in values}
     stack = running_stack(settings.data_dir) or {}
     for name in ("database_url", "redis_url", *_DERIVED):
@@ -44,6 +45,8 @@ def _source(name: str) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(value)
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
@@ -51,6 +54,8 @@ def _masked(name: str, value: object) -> str:
     """The value for a screen somebody may look at: addresses without their passwords."""
     if value is None:
         return "-"
+    if name == "api_key":
+        return "***"
     text = str(_plain(value))
     if not name.endswith("_url") or "@" not in text:
         return text

@@ -21,6 +21,7 @@ from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
+from optimized_tsp.solvers.registry import UnfitSolver, all_solvers
 from optimized_tsp.worker.actors import ring_worker
 from optimized_tsp.worker.health import APPLICATION_NAME
 from optimized_tsp.worker.reconciler import Reconciler
@@ -42,6 +43,10 @@ def run(settings: Settings) -> None:
             "optimized-tsp: a worker needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
             "`optimized-tsp up` sets them for the embedded servers"
         )
+    try:
+        all_solvers()
+    except UnfitSolver as error:
+        sys.exit(f"optimized-tsp: {error}")
     configure_logging(settings.log_format)
     urls = (settings.database_url.get_secret_value(), settings.redis_url.get_secret_value())
     asyncio.run(_work(settings, *urls))
