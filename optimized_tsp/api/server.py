@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import uvicorn
 
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.logging import configure_logging
 from optimized_tsp.live.protocol import websocket_options
+from optimized_tsp.solvers.registry import UnfitSolver
 
 __all__ = ["run"]
 
@@ -15,8 +18,12 @@ __all__ = ["run"]
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     configure_logging(settings.log_format)
+    try:
+        app = create_app(settings)
+    except UnfitSolver as error:
+        sys.exit(f"optimized-tsp: {error}")
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

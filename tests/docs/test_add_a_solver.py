@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from optimized_tsp.embedded.service import service_env
 from tests.docs.conftest import LARGEST_FIRST, PAGE, REPOSITORY, blocks
 from tests.stack import RunningStack
 
@@ -88,3 +90,30 @@ def test_the_command_line_solves_with_it(installed: Path, tmp_path: Path) -> Non
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cost"] == 4
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_package_that_cannot_be_served_keeps_the_service_from_starting(
+    command: str, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "broken-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    points = "[optimized_tsp.solvers]\nbroken = not_there:Solver\n"
+    (folder / "entry_points.txt").write_text(points)
+    env = service_env({"database_url": database_url, "redis_url": redis_url})
+
+    done = subprocess.run(
+        [sys.executable, "-m", "optimized_tsp.cli.main", command],
+        env=env | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        "optimized-tsp: The solver not_there:Solver of broken cannot be served: it cannot be loaded"
+        " (ModuleNotFoundError: No module named 'not_there').\n"
+    )
