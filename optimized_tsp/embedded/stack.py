@@ -71,14 +71,13 @@ class Stack:
         """Start everything; return when the API is ready. Raises `EmbeddedError`."""
         self._check_port()
         addresses = self._external() or self._start_servers()
-        api, workers = self._make_services(addresses)
+        api, first_worker, *other_workers = self._make_services(addresses)
         if self._schema_is_present:
-            self._launch(api)  # the migration will change nothing that it needs
+            self._launch(api, first_worker)  # the migration changes nothing that they need
             self._migrate(addresses)
-            self._launch(*workers)
         else:
             self._migrate(addresses)
-            self._launch(api, *workers)
+            self._launch(api, first_worker)
         write_private(
             self._folder.stack,
             {
@@ -90,6 +89,7 @@ class Stack:
             },
         )
         self._wait_for(api)
+        self._launch(*other_workers)  # a second one in the race for the cores helps nobody
 
     def host(self, visitor: Order) -> int:
         """Let a program use the terminal until it ends; return its exit status."""
@@ -165,7 +165,7 @@ class Stack:
             pause=self._supervisor.pause,
         )
 
-    def _make_services(self, addresses: _Addresses) -> tuple[Process, list[Process]]:
+    def _make_services(self, addresses: _Addresses) -> list[Process]:
         env = service_env(
             {
                 "database_url": addresses.database_url,
@@ -174,12 +174,11 @@ class Stack:
             }
         )
         host, port = self._settings.host, self._settings.port
-        api = api_process(env, self._folder.log("api"), host=host, port=port)
-        workers = [
+        workers = (
             worker_process(env, self._folder.log(f"worker-{number}"), number=number)
             for number in range(1, self._settings.workers + 1)
-        ]
-        return api, workers
+        )
+        return [api_process(env, self._folder.log("api"), host=host, port=port), *workers]
 
     def _launch(self, *services: Process) -> None:
         self._services.extend(services)
