@@ -75,11 +75,12 @@ class Connection:
         self._stream_task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Accept the client and serve it to the end."""
-        await self._websocket.accept()
+        """Accept the client and serve it to the end; raises `ServiceUnavailable` before that."""
+        # Before the client knows that it is connected: what it does next must not be missed.
+        start = await self._feed.now()
+        upto = self._feed.join(self._outbox, after=start, now=start)
         try:
-            start = await self._feed.now()
-            upto = self._feed.join(self._outbox, after=start, now=start)
+            await self._websocket.accept()
             async with asyncio.TaskGroup() as tasks:
                 self._stream_task = tasks.create_task(self._stream_by_default(start, upto))
                 tasks.create_task(self._ping())

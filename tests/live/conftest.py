@@ -1,11 +1,13 @@
-"""The feed behind a real uvicorn, in a thread of its own; jobs that things happen to."""
+"""The application on a real uvicorn in a thread of its own; jobs that things happen to."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
+from http import HTTPStatus
+from http.client import HTTPConnection
 from threading import Thread
 from typing import Any, Protocol
 from uuid import UUID
@@ -13,11 +15,12 @@ from uuid import UUID
 import orjson
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import select
 from websockets.asyncio.client import ClientConnection, connect
 
-from optimized_tsp.core.config import Settings
+from optimized_tsp.api.app import create_app
+from optimized_tsp.core.config import Auth, Settings
 from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.bus import Bus
@@ -26,7 +29,6 @@ from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.service import submit_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.transitions import record
-from optimized_tsp.live.endpoints import build_live_router
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.tsp import TspSolver
@@ -35,27 +37,21 @@ DEADLINE_S = 15.0
 
 
 class Server:
-    """An API process as far as the feed goes: its own loop, pool, Redis subscription and port."""
+    """An API as in a process of its own: its own loop, pools, Redis subscription and port."""
 
-    def __init__(self, database_url: str, redis_url: str, port: int = 0) -> None:
-        self._urls = (database_url, redis_url)
-        app = FastAPI(lifespan=self._lifespan)
-        app.include_router(build_live_router())
+    def __init__(self, settings: Settings, port: int) -> None:
+        self._app = create_app(settings)
         self.uvicorn = uvicorn.Server(
-            uvicorn.Config(app, port=port, loop="uvloop", log_config=None, **websocket_options())
+            uvicorn.Config(
+                self._app, port=port, loop="uvloop", log_config=None, **websocket_options()
+            )
         )
         self._thread = Thread(target=self.uvicorn.run)
 
-    @asynccontextmanager
-    async def _lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
-        database_url, redis_url = self._urls
-        database = Database(database_url, application_name="tsp api")
-        bus = Bus(redis_url)
-        async with Feed(database, bus) as self.feed:
-            app.state.feed = self.feed
-            yield
-        await bus.close()
-        await database.close()
+    @property
+    def feed(self) -> Feed:
+        feed: Feed = self._app.state.feed
+        return feed
 
     def start(self) -> None:
         self._thread.start()
@@ -65,6 +61,10 @@ class Server:
             assert self._thread.is_alive()
             time.sleep(0.005)
         self.port: int = self.uvicorn.servers[0].sockets[0].getsockname()[1]
+        # FastAPI builds its routes with the first request; two threads must not do so at once.
+        with closing(HTTPConnection("127.0.0.1", self.port)) as connection:
+            connection.request("GET", "/nowhere")
+            assert connection.getresponse().status == HTTPStatus.NOT_FOUND
 
     def stop(self) -> float:
         """Stop as on SIGTERM; returns how many seconds it took."""
@@ -85,15 +85,20 @@ class Server:
 class StartServer(Protocol):
     """Starts an API; it is stopped after the test."""
 
-    def __call__(self, *, port: int = 0, redis_url: str = ...) -> Server: ...
+    def __call__(self, *, port: int = 0, redis_url: str = ..., auth: Auth = Auth.OFF) -> Server: ...
 
 
 @pytest.fixture
 def start_server(database_url: str, redis_url: str) -> Iterator[StartServer]:
     started: list[Server] = []
 
-    def start(*, port: int = 0, redis_url: str = redis_url) -> Server:
-        server = Server(database_url, redis_url, port)
+    def start(*, port: int = 0, redis_url: str = redis_url, auth: Auth = Auth.OFF) -> Server:
+        settings = Settings(
+            database_url=SecretStr(database_url.replace("+asyncpg", "")),
+            redis_url=SecretStr(redis_url),
+            auth=auth,
+        )
+        server = Server(settings, port)
         started.append(server)
         server.start()
         return server
@@ -116,12 +121,12 @@ class Jobs:
         self.database = database
         self.bus = bus
 
-    async def submit(self, **tags: str) -> UUID:
+    async def submit(self, tenant_id: UUID = DEFAULT_TENANT_ID, **tags: str) -> UUID:
         """A new job, with its event `job.submitted`."""
         body = {"tsp_instance": {"matrix": [[None, 1], [1, None]]}, "tags": tags}
         submission = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with self.database.write() as session:
-            job_id = await submit_job(session, DEFAULT_TENANT_ID, submission)
+            job_id = await submit_job(session, tenant_id, submission)
         self.bus.announce(job_id)
         return job_id
 

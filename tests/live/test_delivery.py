@@ -16,6 +16,7 @@ from optimized_tsp.embedded.identity import free_port
 from optimized_tsp.events.bus import Channel
 from optimized_tsp.live import outbox
 from tests.live.conftest import DEADLINE_S, Jobs, Server, StartServer, client_of
+from tests.live.test_origin import refused
 from tests.stack import Servers, TestDatabase
 
 
@@ -207,6 +208,8 @@ async def test_a_database_that_does_not_answer(
         await other.send(type="subscribe")
         assert (await other.receive())["error"]["code"] == "unavailable"
         assert await other.closed() == (1013, "resume from your cursor")
+        # One who comes only now is told so before the handshake
+        assert (await refused(server, "/live"))[0] == 503
         # Then those who are there get what happens once it answers again
         servers.run_sql(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
         await jobs.happen(job)

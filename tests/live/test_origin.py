@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -47,7 +49,7 @@ def test_refused(origin: str, host: str | None) -> None:
     assert not origin_allowed(origin, host)
 
 
-async def refused(server: Server, path: str, **options: str) -> tuple[int, dict[str, object]]:
+async def refused(server: Server, path: str, **options: Any) -> tuple[int, dict[str, object]]:
     with pytest.raises(InvalidStatus) as refusal:
         async with client_of(server, path, **options):
             pass

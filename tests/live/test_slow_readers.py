@@ -6,11 +6,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from time import monotonic
 
 import orjson
 import pytest
 
+from optimized_tsp.events.log import prune_events
 from optimized_tsp.live import connection
 from tests.live.conftest import DEADLINE_S, Jobs, Server, client_of, until
 
@@ -121,6 +123,21 @@ async def test_one_who_stalls_while_history_is_replayed_is_reset(
     async with sleeper_of(server, after="0") as sleeper:
         await until(lambda: not server.uvicorn.server_state.connections)
         assert await sleeper.is_reset()
+
+
+async def test_history_pruned_while_it_is_replayed_is_not_passed_over(
+    server: Server, jobs: Jobs
+) -> None:
+    # Given one who stopped reading in the middle of history
+    job = await jobs.submit()
+    await jobs.happen(job, 1000, padding=PADDING)
+    async with sleeper_of(server, after="0") as sleeper:
+        # When the rest is pruned before it reads on
+        async with jobs.database.write() as session:
+            assert await prune_events(session, keep=timedelta(0)) == 1001
+        # Then it is told
+        received = await sleeper.read_until(b'{"type":"expired","cursor":"3e9"}')
+    assert b'"seq":1001,' not in received
 
 
 async def test_what_waits_for_a_reader_is_bounded(server: Server, jobs: Jobs) -> None:

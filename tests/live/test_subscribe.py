@@ -238,3 +238,10 @@ async def test_one_who_leaves_is_forgotten(server: Server) -> None:
         assert server.subscribers == 1
         client.socket.transport.abort()
         await until(lambda: server.subscribers == 0)
+
+
+async def test_a_defect_of_ours_is_said(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optimized_tsp.live.connection.subscribed_frame", lambda _: 1 / 0)
+    async with client_of(server) as client:
+        await client.send(type="subscribe")
+        assert (await client.closed())[0] == 1011
