@@ -91,7 +91,7 @@ async def test_a_slow_reader_is_closed_and_others_do_not_notice(server: Server, 
             began = monotonic()
             await jobs.happen(job, 20, padding=PADDING)
             assert await other.seqs(20) == list(range(seq + 1, seq + 21))
-            assert monotonic() - began < 2
+            assert monotonic() - began < 5
             seq += 20
         # Then it is told so, after what had already been sent, as soon as it reads
         received = await sleeper.read_until(CLOSE_SLOW)

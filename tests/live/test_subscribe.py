@@ -41,7 +41,7 @@ async def test_who_says_nothing_gets_everything_since_connecting(
         began = monotonic()
         job = await jobs.submit()
         assert (await client.receive())["type"] == "subscribed"
-        assert 0.8 < monotonic() - began < 5
+        assert monotonic() - began > 0.8
         assert (await client.event())["task_id"] == str(job)
         await jobs.happen(job)
         assert (await client.event())["seq"] == 2
