@@ -7,15 +7,18 @@ are imported inside `solve`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Diagnosing",
+    "Diagnosis",
     "Example",
+    "Formatting",
     "InfeasibilityCertificate",
     "Incumbent",
     "InstanceSize",
@@ -23,6 +26,7 @@ __all__ = [
     "InvalidSolution",
     "Outcome",
     "Problem",
+    "Notice",
     "SolutionStatus",
     "Solver",
     "SolverParameters",
@@ -85,7 +89,7 @@ class StopReason(StrEnum):
 
 
 class StopSignal(Protocol):
-    """Says whether the solver should stop now; cheap enough to ask in an inner loop, from any thread."""
+    """Says whether the solver should stop now; cheap enough for inner loops, from any thread."""
 
     def is_set(self) -> bool: ...
 
@@ -147,6 +151,22 @@ class Example:
     submission: dict[str, Any]
     labels: list[str]
     attribution: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something legal that was probably not meant; `code` is a stable identifier."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What can be said of an instance without solving it."""
+
+    infeasibility: InfeasibilityCertificate | None = None
+    """A proof that there is no solution; None says nothing."""
 
 
 InstanceT = TypeVar("InstanceT", bound=BaseModel)
@@ -243,3 +263,27 @@ class Solver(Protocol[InstanceT, ParametersT, SolutionT]):
 
         Knows nothing of the algorithm: reads the instance, adds up, compares.
         """
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """What a solver may offer beside the contract: a look at an instance before it is solved."""
+
+    def notices(self, instance: Any) -> list[Notice]:
+        """What is legal but probably not meant; milliseconds, no heavy imports."""
+
+    def diagnose(self, instance: Any) -> Diagnosis:
+        """What is known without solving; may take a moment and import engines."""
+
+
+@runtime_checkable
+class Formatting(Protocol):
+    """What a solver may offer beside the contract: other media types than JSON.
+
+    `readers` turn a body into the JSON value of an instance and raise `InvalidInstance`; `writers`
+    turn an instance and its solution into text, and raise `InvalidInstance` where that instance
+    cannot be shown so. Both are found by media type, for instance `text/csv`.
+    """
+
+    readers: Mapping[str, Callable[[bytes], Any]]
+    writers: Mapping[str, Callable[[Any, Any], str]]

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from optimized_tsp.solvers.contract import (
+    Diagnosis,
     Example,
     Incumbent,
     InfeasibilityCertificate,
     InstanceSize,
+    Notice,
     Outcome,
     SolutionStatus,
     StopReason,
     StopSignal,
 )
 from optimized_tsp.solvers.tsp.check import check_tour
+from optimized_tsp.solvers.tsp.diagnosis import diagnose_instance, find_notices
 from optimized_tsp.solvers.tsp.examples import load_examples
+from optimized_tsp.solvers.tsp.formats import READERS, WRITERS
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspParameters, TspSolution
 from optimized_tsp.solvers.tsp.validation import validate_instance
 
@@ -39,6 +43,8 @@ class TspSolver:
     instance_type = TspInstance
     parameters_type = TspParameters
     solution_type = TspSolution
+    readers = READERS
+    writers = WRITERS
 
     def size(self, instance: TspInstance) -> InstanceSize:
         if instance.edges is not None:
@@ -54,6 +60,12 @@ class TspSolver:
 
     def examples(self) -> list[Example]:
         return load_examples()
+
+    def notices(self, instance: TspInstance) -> list[Notice]:
+        return find_notices(instance)
+
+    def diagnose(self, instance: TspInstance) -> Diagnosis:
+        return diagnose_instance(instance)
 
     def check(self, instance: TspInstance, solution: TspSolution) -> None:
         check_tour(instance, solution)

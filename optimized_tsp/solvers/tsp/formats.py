@@ -1,0 +1,48 @@
+"""Other media types than JSON: points come in as tables and maps, tours go out likewise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optimized_tsp.solvers.contract import InvalidInstance, Problem
+from optimized_tsp.solvers.tsp.points_csv import read_points_csv, write_tour_csv
+from optimized_tsp.solvers.tsp.points_geojson import read_points_geojson, write_tour_geojson
+from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
+from optimized_tsp.solvers.tsp.tsplib_tour import write_tour
+
+__all__ = ["READERS", "WRITERS"]
+
+CSV = "text/csv"
+GEOJSON = "application/geo+json"
+TOUR = "application/x-tsplib-tour"
+
+
+def _as_csv(instance: TspInstance, solution: TspSolution) -> str:
+    return write_tour_csv(
+        solution.node_order, coordinates=instance.coordinates, metric=instance.metric
+    )
+
+
+def _as_geojson(instance: TspInstance, solution: TspSolution) -> str:
+    if instance.coordinates is None or instance.metric != "HAVERSINE":
+        message = "Only a tour through longitudes and latitudes (HAVERSINE) can be put on a map."
+        raise InvalidInstance([Problem("/metric", "not_on_a_map", message)])
+    document = write_tour_geojson(solution.node_order, instance.coordinates, cost=solution.cost)
+    return json.dumps(document)
+
+
+def _as_tour(_: TspInstance, solution: TspSolution) -> str:
+    return write_tour("tour", solution.cost, solution.node_order)
+
+
+READERS: Mapping[str, Callable[[bytes], Any]] = {
+    CSV: lambda body: read_points_csv(body).instance(),
+    GEOJSON: lambda body: read_points_geojson(body).instance(),
+}
+WRITERS: Mapping[str, Callable[[Any, Any], str]] = {
+    TOUR: _as_tour,
+    CSV: _as_csv,
+    GEOJSON: _as_geojson,
+}
