@@ -6,8 +6,9 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 import psutil
@@ -20,6 +21,12 @@ from tests.up import Up, all_gone
 
 RECOVERY_TIMEOUT_S = 15.0
 CHILDREN = ["serve", "cli.main worker", "valkey-server", "postgres -D"]
+
+
+class MakeUp(Protocol):
+    """Makes a stack that is not started yet."""
+
+    def __call__(self, *arguments: str, before: Sequence[str] = (), **settings: str) -> Up: ...
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +45,25 @@ def up(shared: Up) -> Up:
     if not shared.is_running():
         shared.start()
     return shared
+
+
+@pytest.fixture
+def make_up(tmp_path: Path) -> Iterator[MakeUp]:
+    """Makes stacks on data folders of their own, which end with the test."""
+    made: list[Up] = []
+    with public_folder() as folder:
+
+        def make(*arguments: str, before: Sequence[str] = (), **settings: str) -> Up:
+            name = f"stack-{len(made)}"
+            output = tmp_path / f"{name}.output"
+            made.append(Up(folder / name, output, *arguments, before=before, **settings))
+            return made[-1]
+
+        try:
+            yield make
+        finally:
+            for up in made:
+                up.end()
 
 
 def test_it_serves_says_where_everything_is_and_stops_on_ctrl_c(up: Up) -> None:
@@ -117,29 +143,26 @@ def test_everything_killed_at_once_comes_back_with_all_data(up: Up) -> None:
     assert up.status(job)
 
 
-def test_ctrl_c_during_the_first_start_leaves_nothing_running(tmp_path: Path) -> None:
-    with public_folder() as folder:
-        up = Up(folder / "data", tmp_path / "output")
-        up.launch()
-        assert wait_until(lambda: bool(up.processes()), timeout_s=10)
-        everything = up.processes()
-        assert up.stop(signal.SIGINT) == 130
-        assert all_gone(everything)
-        up.start()  # on whatever was left half-made
-        up.end()
+def test_ctrl_c_during_the_first_start_leaves_nothing_running(make_up: MakeUp) -> None:
+    up = make_up()
+    up.launch()
+    assert wait_until(lambda: bool(up.processes()), timeout_s=10)
+    everything = up.processes()
+
+    assert up.stop(signal.SIGINT) == 130
+
+    assert all_gone(everything)
+    up.start()  # on whatever was left half-made
 
 
-def test_the_example_is_solved_through_the_api(tmp_path: Path) -> None:
-    with public_folder() as folder:
-        up = Up(folder / "data", tmp_path / "output", "--demo")
-        up.start()
-        lines = up.said.splitlines()
-        assert any(" cost " in line and " bound " in line and " gap " in line for line in lines)
-        summary = next(line for line in lines if line.startswith("Capitals of Europe: the tour"))
-        assert "proven optimal" in summary
-        assert lines[-1].startswith("Serving on")
-        assert lines[-1].endswith(f"{up.url}/docs. Ctrl-C stops everything.")
-        up.end()
+def test_the_example_is_solved_through_the_api(make_up: MakeUp) -> None:
+    up = make_up("--demo")
+    up.start()
+    lines = up.said.splitlines()
+    assert any(" cost " in line and " bound " in line and " gap " in line for line in lines)
+    assert "proven optimal" in next(line for line in lines if ": the tour costs " in line)
+    assert lines[-1].startswith("Serving on")
+    assert lines[-1].endswith(f"{up.url}/docs. Ctrl-C stops everything.")
 
 
 def test_impatient_ctrl_c_kills(up: Up) -> None:
@@ -153,47 +176,41 @@ def test_impatient_ctrl_c_kills(up: Up) -> None:
     assert all_gone(everything)
 
 
-def test_it_stops_with_the_make_that_started_it(tmp_path: Path) -> None:
+def test_it_stops_with_the_make_that_started_it(make_up: MakeUp) -> None:
     code = (
         "import os, subprocess, sys\n"
         "subprocess.run([*sys.argv[1:], '--parent', str(os.getpid())])\n"
     )
-    with public_folder() as folder:
-        before = [sys.executable, "-c", code]
-        up = Up(folder / "data", tmp_path / "output", before=before)
-        try:
-            up.start()
-            everything = up.processes()
-            up.kill()  # stands for make
-            assert all_gone(everything)
-            assert "Stopping" in up.said
-        finally:
-            up.end()
+    up = make_up(before=[sys.executable, "-c", code])
+    up.start()
+    everything = up.processes()
+
+    up.kill()  # stands for make
+
+    assert all_gone(everything)
+    assert "Stopping" in up.said
 
 
-async def test_it_runs_on_servers_of_your_own(servers: Servers, tmp_path: Path) -> None:
+def test_it_runs_on_servers_of_your_own(servers: Servers, make_up: MakeUp) -> None:
     servers.run_sql("CREATE DATABASE yours OWNER optimized_tsp_owner")
     urls = {
         "OPTIMIZED_TSP_DATABASE_URL": servers.owner_url("yours"),
         "OPTIMIZED_TSP_REDIS_URL": servers.identity.redis_url,
     }
-    up = Up(tmp_path / "data", tmp_path / "output", **urls)
-    try:
-        up.start()
-        assert up.status(up.submit())
-        names = {child.name() for child in psutil.Process(up.pid).children()}
-        assert names.isdisjoint({"postgres", "valkey-server"})
-        shown = json.loads(up.run("config", "--json").stdout)
-        assert shown["database_url"] == urls["OPTIMIZED_TSP_DATABASE_URL"]
-        assert shown["reporting_url"] is None
-        assert up.stop() == 0
-    finally:
-        up.end()
+    up = make_up(**urls)
+    up.start()
+    assert up.status(up.submit())
+    names = {child.name() for child in psutil.Process(up.pid).children()}
+    assert names.isdisjoint({"postgres", "valkey-server"})
+    shown = json.loads(up.run("config", "--json").stdout)
+    assert shown["database_url"] == urls["OPTIMIZED_TSP_DATABASE_URL"]
+    assert shown["reporting_url"] is None
+    assert up.stop() == 0
     servers.run_sql("DROP DATABASE yours WITH (FORCE)")
 
 
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data", tmp_path / "output")
+def test_a_port_that_is_taken_is_named(make_up: MakeUp) -> None:
+    up = make_up()
     with socket.socket() as squatter:
         squatter.bind((HOST, up.port))
         squatter.listen()
@@ -203,16 +220,14 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "OPTIMIZED_TSP_PORT" in ended.stderr
 
 
-def test_a_service_that_cannot_start_is_explained_and_nothing_is_left(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data", tmp_path / "output", **_dead_servers())
-    ended = up.run("up")
+def test_a_service_that_cannot_start_is_explained(make_up: MakeUp) -> None:
+    ended = make_up(**_dead_servers()).run("up")
     assert ended.returncode == 1
     assert "the migration ended with exit status 1" in ended.stderr
 
 
-def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
-    up = Up(tmp_path / "data", tmp_path / "output", OPTIMIZED_TSP_LEASE_S="soon")
-    ended = up.run("up")
+def test_a_wrong_setting_is_named(make_up: MakeUp) -> None:
+    ended = make_up(OPTIMIZED_TSP_LEASE_S="soon").run("up")
     assert ended.returncode == 2
     assert "OPTIMIZED_TSP_LEASE_S" in ended.stderr
 
