@@ -10,6 +10,7 @@ __all__ = [
     "BodyTooLarge",
     "InputProblem",
     "InvalidInput",
+    "NotAcceptable",
     "NotFound",
     "ServiceError",
     "ServiceUnavailable",
@@ -96,6 +97,14 @@ class StateConflict(ServiceError):
     status = 409
     code = "state-conflict"
     title = "The resource is in a state that does not allow this."
+
+
+class NotAcceptable(ServiceError):
+    """None of the media types the caller accepts can be given."""
+
+    status = 406
+    code = "not-acceptable"
+    title = "This cannot be shown in a form you accept."
 
 
 class Unsupported(ServiceError):

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from optimized_tsp.core.database import Base
@@ -82,6 +83,7 @@ class Job(Base):
     stop_reason: Mapped[str | None] = mapped_column(Text)
     name: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[dict[str, Any]]
+    warnings: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     parameters: Mapped[dict[str, Any]]
     timeout_s: Mapped[float] = mapped_column(Double)
     instance_digest: Mapped[bytes] = mapped_column(ForeignKey("instances.digest"))

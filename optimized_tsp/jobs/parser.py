@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.errors import ServiceUnavailable
-from optimized_tsp.jobs.submission import ParsedSubmission, parse_submission
+from optimized_tsp.jobs.submission import Body, ParsedSubmission, parse_submission
 from optimized_tsp.solvers.registry import AnySolver, all_solvers
 
 __all__ = ["SubmissionParser"]
@@ -34,9 +34,12 @@ class SubmissionParser:
         self._settings = settings
         self._pool: ProcessPoolExecutor | None = None
 
-    async def parse(self, solver: AnySolver, body: bytes) -> ParsedSubmission:
-        """As `parse_submission`; raises `InvalidInput`."""
-        if len(body) <= _ELSEWHERE_BYTES:
+    async def parse(
+        self, solver: AnySolver, body: Body, *, diagnose: bool = False
+    ) -> ParsedSubmission:
+        """As `parse_submission`; raises `InvalidInput`. A diagnosis may take a moment, so it is
+        always made elsewhere."""
+        if len(body.content) <= _ELSEWHERE_BYTES and not diagnose:
             return parse_submission(solver, body, self._settings)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
@@ -45,7 +48,7 @@ class SubmissionParser:
                 initializer=_end_with_parent,
                 initargs=(os.getpid(),),
             )
-        job = (solver.name, solver.version, body, self._settings)
+        job = (solver.name, solver.version, body, self._settings, diagnose)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, _parse, *job)
         except BrokenProcessPool:
@@ -60,8 +63,15 @@ class SubmissionParser:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _parse(name: str, version: str, body: bytes, settings: Settings) -> ParsedSubmission:
-    return parse_submission(all_solvers()[name, version], body, settings)
+def _parse(
+    name: str,
+    version: str,
+    body: Body,
+    settings: Settings,
+    diagnose: bool,  # noqa: FBT001 - run_in_executor passes positions only
+) -> ParsedSubmission:
+    solver = all_solvers()[name, version]
+    return parse_submission(solver, body, settings, diagnose=diagnose)
 
 
 def _end_with_parent(parent: int) -> None:

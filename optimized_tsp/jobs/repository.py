@@ -187,6 +187,7 @@ def _view(row: Row[Any]) -> JobView:
         attempt=job.attempt,
         error=job.error,
         cancel_requested=job.cancel_requested_at is not None,
+        warnings=job.warnings,
     )
 
 

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from fastapi import Request
 
-from optimized_tsp.core.errors import BodyTooLarge, InputProblem, InvalidInput, Unsupported
+from optimized_tsp.core.errors import (
+    BodyTooLarge,
+    InputProblem,
+    InvalidInput,
+    NotAcceptable,
+    Unsupported,
+)
 
-__all__ = ["IDEMPOTENCY_HEADER", "MAX_WAIT_S", "idempotency_key", "preferred_wait_s", "read_body"]
+__all__ = [
+    "IDEMPOTENCY_HEADER",
+    "MAX_WAIT_S",
+    "idempotency_key",
+    "media_type",
+    "preferred_wait_s",
+    "read_body",
+    "wanted_type",
+]
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_WAIT_S = 60
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_Q = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 _WAIT = re.compile(r"wait\s*=\s*(\S+)")
 
 
@@ -33,6 +49,35 @@ async def read_body(request: Request, limit: int, media_types: tuple[str, ...]) 
         if len(body) > limit:
             raise BodyTooLarge(limit=limit, size=None)
     return bytes(body)
+
+
+def wanted_type(accept: str, offered: Sequence[str]) -> str:
+    """The offered media type that an Accept header wants most; raises `NotAcceptable`.
+
+    RFC 9110 section 12.5.1, without parameters; without a header, the first offered.
+    """
+    best, best_quality = "", 0.0
+    for part in (accept or "*/*").split(","):
+        pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        quality = _quality(parameters)
+        for candidate in offered:
+            if quality > best_quality and _covers(pattern, candidate):
+                best, best_quality = candidate, quality
+    if not best:
+        raise NotAcceptable(f"This is offered as {', '.join(offered)}.")
+    return best
+
+
+def _covers(pattern: str, media_type: str) -> bool:
+    kind, _, _ = media_type.partition("/")
+    return pattern in {media_type, f"{kind}/*", "*/*"}
+
+
+def _quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if match := _Q.fullmatch(parameter):
+            return float(match[1])
+    return 1.0
 
 
 def media_type(request: Request) -> str:

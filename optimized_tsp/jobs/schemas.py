@@ -22,7 +22,9 @@ from optimized_tsp.solvers.registry import AnySolver, UnfitSolver, all_solvers
 
 __all__ = [
     "JobView",
+    "NoticeView",
     "SolutionView",
+    "ValidationView",
     "Submission",
     "own_fields",
     "solution_type",
@@ -103,6 +105,25 @@ def _submission_type(name: str, version: str) -> type[Submission]:
     )
 
 
+class NoticeView(BaseModel):
+    """Something legal that was probably not meant."""
+
+    code: str
+    message: str
+
+
+class ValidationView(BaseModel):
+    """What would happen to a valid submission."""
+
+    num_nodes: int
+    num_edges: int | None = Field(description="null where edges are implicit.")
+    instance_bytes: int
+    timeout: float
+    warnings: list[NoticeView]
+    is_infeasible: bool | None = Field(description="true with a certificate; null: not known yet.")
+    infeasibility: InfeasibilityCertificate | None
+
+
 class JobView(BaseModel):
     """A job's status. Numbers that do not exist are null; times are RFC 3339, UTC."""
 
@@ -131,6 +152,7 @@ class JobView(BaseModel):
     attempt: int = Field(description="How often a worker took the job, give-backs not counted.")
     error: str | None
     cancel_requested: bool
+    warnings: list[NoticeView] = Field(description="What is legal but probably not meant.")
 
 
 class SolutionView(BaseModel):

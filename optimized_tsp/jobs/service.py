@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import Enum
 from uuid import UUID
 
@@ -76,6 +77,7 @@ async def submit_job(session: WriteSession, tenant_id: UUID, submission: ParsedS
         status=JobStatus.SUBMITTED.value,
         name=submission.name,
         tags=submission.tags,
+        warnings=[asdict(notice) for notice in submission.notices],
         parameters=submission.parameters,
         timeout_s=submission.timeout_s,
         instance_digest=submission.digest,

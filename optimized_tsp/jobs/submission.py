@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -12,15 +12,37 @@ from pydantic import ValidationError
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.errors import MAX_PROBLEMS, InputProblem, InvalidInput
 from optimized_tsp.jobs.schemas import submission_type
-from optimized_tsp.solvers.contract import InstanceSize, InvalidInstance
+from optimized_tsp.solvers.contract import (
+    Diagnosing,
+    Diagnosis,
+    Formatting,
+    InstanceSize,
+    InvalidInstance,
+    Notice,
+)
 from optimized_tsp.solvers.registry import AnySolver
 
-__all__ = ["ParsedSubmission", "parse_submission", "problems_of"]
+__all__ = ["JSON", "Body", "ParsedSubmission", "media_types", "parse_submission", "problems_of"]
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was sent. Other media types than JSON hold an instance alone, so the rest of a
+    submission comes beside it: `name`, `tags` and `timeout` as in a JSON submission."""
+
+    content: bytes
+    media_type: str = JSON
+    beside: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedSubmission:
-    """A valid submission. `payload` is the instance as canonical JSON, `digest` its SHA-256."""
+    """A valid submission. `payload` is the instance as canonical JSON, `digest` its SHA-256.
+
+    `notices` say what is legal but probably not meant; `diagnosis` is made only when asked for.
+    """
 
     solver: str
     version: str
@@ -31,12 +53,17 @@ class ParsedSubmission:
     size: InstanceSize
     payload: bytes
     digest: bytes
+    notices: list[Notice] = field(default_factory=list)
+    diagnosis: Diagnosis | None = None
 
 
-def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> ParsedSubmission:
+def parse_submission(
+    solver: AnySolver, body: Body | bytes, settings: Settings, *, diagnose: bool = False
+) -> ParsedSubmission:
     """Parse and check everything; raises `InvalidInput` with a pointer to each problem."""
+    content = body if isinstance(body, bytes) else _as_json(solver, body)
     try:
-        raw = orjson.loads(body)
+        raw = orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise InvalidInput(
             "The body is not JSON.",
@@ -47,7 +74,7 @@ def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> Pars
             ],
         ) from None
     try:
-        submission = submission_type(solver).model_validate_json(body)
+        submission = submission_type(solver).model_validate_json(content)
     except ValidationError as error:
         raise InvalidInput("The submission is not valid.", problems_of(error)) from None
     instance = getattr(submission, solver.instance_field)
@@ -58,6 +85,7 @@ def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> Pars
         problems = _invalid_instance(solver, instance)
     if problems:
         raise InvalidInput("The submission is not valid.", problems)
+    diagnosing = solver if isinstance(solver, Diagnosing) else None
     payload = orjson.dumps(raw[solver.instance_field], option=orjson.OPT_SORT_KEYS)
     return ParsedSubmission(
         solver=solver.name,
@@ -69,7 +97,27 @@ def parse_submission(solver: AnySolver, body: bytes, settings: Settings) -> Pars
         size=size,
         payload=payload,
         digest=hashlib.sha256(solver.name.encode() + b"\0" + payload).digest(),
+        notices=diagnosing.notices(instance) if diagnosing else [],
+        diagnosis=diagnosing.diagnose(instance) if diagnosing and diagnose else None,
     )
+
+
+def media_types(solver: AnySolver) -> tuple[str, ...]:
+    """The types of body a solver reads."""
+    return (JSON, *solver.readers) if isinstance(solver, Formatting) else (JSON,)
+
+
+def _as_json(solver: AnySolver, body: Body) -> bytes:
+    if body.media_type == JSON:
+        return body.content
+    if not isinstance(solver, Formatting):
+        raise InvalidInput(f"{body.media_type} is not read here.")
+    try:
+        instance = solver.readers[body.media_type](body.content)
+    except InvalidInstance as error:
+        problems = [InputProblem(p.pointer, p.code, p.message) for p in error.problems]
+        raise InvalidInput(f"The {body.media_type} body is not valid.", problems) from None
+    return orjson.dumps({solver.instance_field: instance, **body.beside})
 
 
 def problems_of(error: ValidationError) -> list[InputProblem]:

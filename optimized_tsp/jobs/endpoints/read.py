@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,17 +10,20 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.pagination import decode_cursor, encode_cursor
 from optimized_tsp.jobs import repository
-from optimized_tsp.jobs.endpoints.scope import scope_of, solver_prefix
+from optimized_tsp.jobs.endpoints.scope import parse_tag, scope_of, solver_prefix
+from optimized_tsp.jobs.formats import solution_types, write_solution
 from optimized_tsp.jobs.repository import Filters, Scope
+from optimized_tsp.jobs.requests import wanted_type
 from optimized_tsp.jobs.schemas import JobView, solution_type
 from optimized_tsp.jobs.services import ServicesDep
 from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.jobs.submission import JSON
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
@@ -64,12 +68,20 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
         "/jobs/{task_id}/solution",
         summary="The best solution so far",
         response_model=solution_type(solver),
+        responses={200: {"content": {kind: {} for kind in solution_types(solver)}}},
     )
-    async def solution(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> Response:
+    async def solution(
+        request: Request, task_id: UUID, services: ServicesDep, scope: Scope = in_scope
+    ) -> Response:
         """404 while there is none; `final` says whether the job has ended."""
+        kind = wanted_type(request.headers.get("accept", ""), solution_types(solver))
         async with services.database.read() as session:
             found = await repository.find_solution(session, scope, solver, task_id)
-        return Response(orjson.dumps(found), media_type="application/json")
+            if kind == JSON:
+                return Response(orjson.dumps(found), media_type=JSON)
+            payload = await repository.find_instance(session, scope, task_id)
+        text = await asyncio.to_thread(write_solution, solver, kind, payload, found)
+        return Response(text, media_type=kind)
 
     @router.get(
         "/jobs/{task_id}/instance",
@@ -106,7 +118,7 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             statuses=status or [],
             submitted_after=submitted_after,
             submitted_before=submitted_before,
-            tags=dict(_tag(text) for text in tag or []),
+            tags=dict(parse_tag(text) for text in tag or []),
             name=_storable("name", name),
         )
         before = decode_cursor(cursor) if cursor is not None else None
@@ -119,16 +131,6 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             query = _query(filters, page[-1].task_id, limit)
             response.headers["Link"] = f'<{solver_prefix(solver)}/jobs?{query}>; rel="next"'
         return page
-
-
-def _tag(text: str) -> tuple[str, str]:
-    key, colon, value = text.partition(":")
-    if not colon or not key or "\0" in text:
-        raise InvalidInput(
-            "A tag to look for has the form key:value.",
-            [InputProblem("/query/tag", "malformed_tag", "must have the form key:value")],
-        )
-    return key, value
 
 
 def _storable(field: str, text: str | None) -> str | None:

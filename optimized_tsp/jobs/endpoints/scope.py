@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import Depends
 
+from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.jobs.caller import TenantDep
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.solvers.registry import AnySolver
 
-__all__ = ["job_path", "scope_of", "solver_prefix"]
+__all__ = ["job_path", "parse_tag", "scope_of", "solver_prefix"]
 
 
 def solver_prefix(solver: AnySolver) -> str:
@@ -22,6 +23,17 @@ def solver_prefix(solver: AnySolver) -> str:
 def job_path(solver: AnySolver, job_id: UUID) -> str:
     """Where a job's status is."""
     return f"{solver_prefix(solver)}/jobs/{job_id}"
+
+
+def parse_tag(text: str) -> tuple[str, str]:
+    """A tag in a query, `key:value`; raises `InvalidInput`."""
+    key, colon, value = text.partition(":")
+    if not colon or not key or "\0" in text:
+        raise InvalidInput(
+            "A tag in a query has the form key:value.",
+            [InputProblem("/query/tag", "malformed_tag", "must have the form key:value")],
+        )
+    return key, value
 
 
 def scope_of(solver: AnySolver) -> Any:

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
+from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.jobs import repository, service
-from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
+from optimized_tsp.jobs.endpoints.scope import job_path, parse_tag, scope_of
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import (
     IDEMPOTENCY_HEADER,
     MAX_WAIT_S,
     idempotency_key,
+    media_type,
     preferred_wait_s,
     read_body,
 )
-from optimized_tsp.jobs.schemas import JobView, submission_type
+from optimized_tsp.jobs.schemas import JobView, NoticeView, ValidationView, submission_type
 from optimized_tsp.jobs.services import Services, ServicesDep
 from optimized_tsp.jobs.states import TERMINAL
+from optimized_tsp.jobs.submission import JSON, Body, media_types
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
 
-JSON = "application/json"
+_BESIDE = "For bodies of other types than JSON."
+NameParameter = Annotated[str | None, Query(description=f"The job's name. {_BESIDE}")]
+TimeoutParameter = Annotated[float | None, Query(description=f"Seconds. {_BESIDE}")]
+TagParameter = Annotated[list[str] | None, Query(description=f"key:value, repeatable. {_BESIDE}")]
 
 
 def add_calls(router: APIRouter, solver: AnySolver) -> None:
-    """`POST /jobs`."""
+    """`POST /jobs` and `POST /jobs/validate`."""
+    _add_submit(router, solver)
+    _add_validate(router, solver)
+
+
+def _add_submit(router: APIRouter, solver: AnySolver) -> None:
     in_scope = scope_of(solver)
 
     @router.post(
@@ -45,6 +58,9 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
         response: Response,
         services: ServicesDep,
         scope: Scope = in_scope,
+        name: NameParameter = None,
+        timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
+        tag: TagParameter = None,
         _key: Annotated[
             str | None,
             Header(
@@ -63,9 +79,9 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
     ) -> JobView:
         """Store the job durably and answer 202; the queue is rung after the commit."""
         key, wait_s = idempotency_key(request), preferred_wait_s(request)
-        body = await read_body(request, services.settings.max_body_bytes, (JSON,))
+        body = await _body(request, services, solver, name, timeout, tag)
         submission = await services.parser.parse(solver, body)
-        replay = None if key is None else Replay(key, hashlib.sha256(body).digest())
+        replay = None if key is None else Replay(key, _hash(request, body))
         async with services.database.write() as session:
             job_id, is_new = await service.submit_once(session, scope, submission, replay)
         if is_new:
@@ -80,7 +96,72 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
             return await repository.find_job(reading, scope, job_id)
 
 
-async def _wait(services: Services, scope: Scope, job_id: Any, wait_s: float) -> JobView:
+def _add_validate(router: APIRouter, solver: AnySolver) -> None:
+    in_scope = scope_of(solver)
+
+    @router.post(
+        "/jobs/validate",
+        summary="Check a problem without a job",
+        response_model=ValidationView,
+        openapi_extra=_body_of(solver),
+    )
+    async def validate(
+        request: Request,
+        services: ServicesDep,
+        _scope: Scope = in_scope,
+        name: NameParameter = None,
+        timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
+        tag: TagParameter = None,
+    ) -> ValidationView:
+        """The same checks as a submission, and what can be said without solving."""
+        body = await _body(request, services, solver, name, timeout, tag)
+        found = await services.parser.parse(solver, body, diagnose=True)
+        certificate = found.diagnosis.infeasibility if found.diagnosis else None
+        return ValidationView(
+            num_nodes=found.size.num_nodes,
+            num_edges=found.size.num_edges,
+            instance_bytes=len(found.payload),
+            timeout=found.timeout_s,
+            warnings=[NoticeView(**asdict(notice)) for notice in found.notices],
+            is_infeasible=True if certificate else None,
+            infeasibility=certificate,
+        )
+
+
+async def _body(
+    request: Request,
+    services: Services,
+    solver: AnySolver,
+    name: str | None,
+    timeout_s: float | None,
+    tags: list[str] | None,
+) -> Body:
+    content = await read_body(request, services.settings.max_body_bytes, media_types(solver))
+    beside: dict[str, Any] = {}
+    if name is not None:
+        beside["name"] = name
+    if timeout_s is not None:
+        beside["optimization_parameters"] = {"timeout": timeout_s}
+    if tags:
+        beside["tags"] = dict(parse_tag(text) for text in tags)
+    kind = media_type(request)
+    if kind == JSON and beside:
+        raise InvalidInput(
+            "name, timeout and tag belong into the JSON body, not into the query.",
+            [
+                InputProblem(f"/query/{key}", "belongs_into_body", "give it in the body")
+                for key in beside
+            ],
+        )
+    return Body(content, kind, beside)
+
+
+def _hash(request: Request, body: Body) -> bytes:
+    parts = (body.media_type.encode(), request.url.query.encode(), body.content)
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
     async def view() -> JobView | None:
         async with services.database.read() as session:
             found = await repository.find_job(session, scope, job_id)
@@ -95,4 +176,6 @@ async def _wait(services: Services, scope: Scope, job_id: Any, wait_s: float) ->
 
 def _body_of(solver: AnySolver) -> dict[str, Any]:
     reference = f"#/components/schemas/{submission_type(solver).__name__}"
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": {"$ref": reference}}}}}
+    schemas = {kind: {"schema": {"type": "string"}} for kind in media_types(solver)}
+    schemas[JSON] = {"schema": {"$ref": reference}}
+    return {"requestBody": {"required": True, "content": schemas}}
