@@ -59,8 +59,8 @@ class Claim:
 
     @property
     def remaining_s(self) -> float:
-        """Solving time that is left, at least one second."""
-        return max(MIN_REMAINING_S, self.timeout_s - self.used_s)
+        """Solving time that is left; after an interruption at least a second of what was asked."""
+        return max(min(MIN_REMAINING_S, self.timeout_s), self.timeout_s - self.used_s)
 
 
 async def claim_next(

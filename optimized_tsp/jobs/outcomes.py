@@ -15,7 +15,7 @@ from optimized_tsp.jobs.leases import Claim, locked
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
 from optimized_tsp.jobs.solutions import improve, raise_bound
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
-from optimized_tsp.jobs.transitions import change_status, record
+from optimized_tsp.jobs.transitions import change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
 __all__ = [
@@ -141,15 +141,17 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
     rescued = []
     for job in jobs.all():
         reason = "the worker that ran it disappeared"
-        rescued.append((job.id, await _crashed(session, job, reason, job.run_time_s)))
+        elapsed_s = await _elapsed_s(session, job)
+        rescued.append((job.id, await _crashed(session, job, reason, elapsed_s)))
     return rescued
 
 
 async def end_cancelled(session: WriteSession, job: Job) -> None:
-    """End a locked job that no worker runs, keeping the best solution of earlier runs."""
+    """End a locked job that no worker runs any more, keeping the best solution of its runs."""
     row = await _solution_row(session, job.id)
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
-    _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, job.run_time_s)
+    elapsed_s = await _elapsed_s(session, job)
+    _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, elapsed_s)
 
 
 async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:
@@ -211,6 +213,12 @@ def _known(row: Solution, answer: Answer) -> tuple[SolutionStatus, StopReason]:
     if row.cost == row.lower_bound:
         return SolutionStatus.OPTIMAL, StopReason.PROVEN
     return SolutionStatus.FEASIBLE, answer.stop_reason
+
+
+async def _elapsed_s(session: WriteSession, job: Job) -> float:
+    """Solving time of a locked job, by the database's clock: nobody is left to tell it."""
+    elapsed_s = await session.scalar(select(used_s()).where(Job.id == job.id))
+    return float(elapsed_s or 0.0)
 
 
 async def _solution_row(session: WriteSession, job_id: UUID) -> Solution:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Double, cast, extract, func
+from sqlalchemy import ColumnElement, Double, cast, extract, func
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.events.log import append_event
@@ -12,7 +12,7 @@ from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition, JobStatus
 
-__all__ = ["change_status", "record"]
+__all__ = ["change_status", "record", "used_s"]
 
 
 def change_status(job: Job, target: JobStatus) -> None:
@@ -33,11 +33,17 @@ def record(session: WriteSession, job: Job, event_type: EventType, data: dict[st
     append_event(session, job=job, seq=job.last_seq, event_type=event_type, data=data)
 
 
-def _end_run(job: Job) -> None:
+def used_s() -> ColumnElement[float]:
+    """Solving time of a job over all its runs, the present one (if any) included, in seconds."""
     # A run that lost its worker is charged until its lease ended, not until somebody noticed.
+    # GREATEST and LEAST pass over NULL: a job that does not run is charged nothing more.
     end = func.least(func.now(), Job.lease_until)
-    used = func.greatest(0.0, cast(extract("epoch", end - Job.run_started_at), Double))
-    job.run_time_s = Job.run_time_s + used
+    present = func.greatest(0.0, cast(extract("epoch", end - Job.run_started_at), Double))
+    return Job.run_time_s + present
+
+
+def _end_run(job: Job) -> None:
+    job.run_time_s = used_s()
     job.run_started_at = None
     job.lease_until = None
     job.leased_by = None

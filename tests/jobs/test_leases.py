@@ -289,6 +289,11 @@ async def test_at_least_a_second_is_always_left(db: Database, submit: Submit) ->
     assert (await claim(db)).remaining_s == 1.0
 
 
+async def test_a_time_limit_below_a_second_is_kept(db: Database, submit: Submit) -> None:
+    await submit(timeout_s=0.2)
+    assert (await claim(db)).remaining_s == 0.2
+
+
 async def test_too_many_crashes_fail_the_job_and_keep_its_best_solution(
     db: Database, submit: Submit
 ) -> None:
@@ -318,6 +323,29 @@ async def test_giving_back_is_no_attempt(db: Database, submit: Submit) -> None:
     job = await job_row(db, job_id)
     assert (job.status, job.attempt, job.crashes) == (JobStatus.SUBMITTED, 0, 0)
     assert (await claim(db)).attempt == 1
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_job_ended_by_the_rescue_is_charged_for_its_last_run(
+    db: Database, submit: Submit, cancelled: bool
+) -> None:
+    job_id = await submit()
+    await claim(db)
+    async with db.write() as session:
+        await session.execute(
+            text(
+                "UPDATE jobs SET crashes = :crashes, run_time_s = 5,"
+                " run_started_at = now() - interval '40 s', lease_until = now() - interval '10 s',"
+                " cancel_requested_at = CASE WHEN :cancelled THEN now() END"
+            ),
+            {"crashes": MAX_CRASHES - 1, "cancelled": cancelled},
+        )
+
+    ((_, status),) = await rescue(db)
+
+    assert status is (JobStatus.CANCELLED if cancelled else JobStatus.FAILED)
+    assert (await solution_row(db, job_id)).wall_time_s == pytest.approx(35, abs=0.01)
+    assert (await job_row(db, job_id)).run_time_s == pytest.approx(35, abs=0.01)
 
 
 async def test_a_cancel_nobody_is_left_to_obey_is_finished_by_the_rescue(
