@@ -11,7 +11,8 @@ from uuid import UUID
 import orjson
 import typer
 
-from optimized_tsp.core.config import Settings
+from optimized_tsp.cli.exit_codes import ExitCode, complain
+from optimized_tsp.cli.settings import load_settings
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.embedded.folder import running_stack
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:  # the command line starts without the database library
     from optimized_tsp.core.database import Database
 
 __all__ = ["keys_app"]
-
-EXIT_ERROR, EXIT_UNREACHABLE = 1, 5
 
 keys_app = typer.Typer(help="API keys: who may call a service that requires them.")
 
@@ -55,9 +54,7 @@ def create(
 @keys_app.command("list")
 def list_all(*, as_json: AsJson = False) -> None:
     """Show every key, without its secret."""
-    from rich.console import Console
-    from rich.table import Table
-
+    from optimized_tsp.cli.tables import Column, lay_out, terminal_width
     from optimized_tsp.core.api_keys import list_keys
 
     async def work(database: Database) -> list[ApiKey]:
@@ -68,17 +65,31 @@ def list_all(*, as_json: AsJson = False) -> None:
     if as_json:
         _print_json([_facts(key) for key in keys])
         return
-    table = Table("prefix", "name", "tenant", "created", "revoked")
-    for key in keys:
-        revoked = "" if key.revoked_at is None else f"{key.revoked_at:%Y-%m-%d %H:%M}"
-        created = f"{key.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(key.prefix, key.name, str(key.tenant_id), created, revoked)
-    Console().print(table)
+    rows = [
+        [
+            key.prefix,
+            key.name,
+            str(key.tenant_id),
+            f"{key.created_at:%Y-%m-%d}",
+            "" if key.revoked_at is None else f"{key.revoked_at:%Y-%m-%d}",
+        ]
+        for key in keys
+    ]
+    columns = [
+        Column("KEY"),
+        Column("NAME", least=8),
+        Column("TENANT"),
+        Column("CREATED"),
+        Column("REVOKED"),
+    ]
+    sys.stdout.write("\n".join(lay_out(columns, rows, terminal_width())) + "\n")
 
 
 @keys_app.command()
 def revoke(
     prefix: Annotated[str, typer.Argument(help="The eight characters after otsp_ (see list).")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key worthless for good; open websockets of it end within a minute."""
     from optimized_tsp.core.api_keys import revoke_key
@@ -88,11 +99,12 @@ def revoke(
             return await revoke_key(session, prefix)
 
     if not _run(work):
-        sys.stderr.write(
-            f"optimized-tsp: there is no key {prefix}; see `optimized-tsp keys list`\n"
-        )
-        raise typer.Exit(EXIT_ERROR)
-    sys.stderr.write(f"Key {prefix} is revoked.\n")
+        complain(f"there is no key {prefix}; see `optimized-tsp keys list`")
+        raise typer.Exit(ExitCode.ERROR)
+    if as_json:
+        _print_json({"prefix": prefix, "revoked": True})
+    else:
+        sys.stderr.write(f"Key {prefix} is revoked.\n")
 
 
 def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
@@ -108,21 +120,18 @@ def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
         finally:
             await database.close()
 
-    settings = Settings()
+    settings = load_settings()
     stack = running_stack(settings.data_dir) or {}
     given = settings.database_url
     url = stack.get("database_url") if given is None else given.get_secret_value()
     if url is None:
-        sys.stderr.write(
-            "optimized-tsp: no service runs here; start `optimized-tsp up` or set "
-            "OPTIMIZED_TSP_DATABASE_URL\n"
-        )
-        raise typer.Exit(EXIT_UNREACHABLE)
+        complain("no service runs here; start `optimized-tsp up` or set OPTIMIZED_TSP_DATABASE_URL")
+        raise typer.Exit(ExitCode.UNREACHABLE)
     try:
         return asyncio.run(connected(url))
     except (SQLAlchemyError, PostgresError, OSError) as error:
-        sys.stderr.write(f"optimized-tsp: the database does not answer: {error}\n")
-        raise typer.Exit(EXIT_UNREACHABLE) from None
+        complain(f"the database does not answer: {error}")
+        raise typer.Exit(ExitCode.UNREACHABLE) from None
 
 
 def _facts(key: ApiKey) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
+from optimized_tsp.cli.client_commands import PROBLEM_FILE, client_app
+from optimized_tsp.cli.exit_codes import finish
 from optimized_tsp.cli.keys import keys_app
-from optimized_tsp.core.config import Settings
+from optimized_tsp.cli.settings import load_settings
 
 __all__ = ["app", "main"]
-
-EXIT_USAGE = 2
 
 app = typer.Typer(
     name="optimized-tsp",
@@ -23,23 +21,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(client_app)
 app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:
     """Entry point of the command."""
     app()
-
-
-def load_settings() -> Settings:
-    """The settings from the environment; ends with one line per wrong one."""
-    try:
-        return Settings()
-    except ValidationError as error:
-        for problem in error.errors(include_url=False, include_context=False):
-            name = "".join(f"OPTIMIZED_TSP_{part}: ".upper() for part in problem["loc"])
-            sys.stderr.write(f"optimized-tsp: {name}{problem['msg']}\n")
-        raise typer.Exit(EXIT_USAGE) from None
 
 
 @app.command()
@@ -91,7 +79,7 @@ def migrate() -> None:
 
 @app.command()
 def solve(
-    file: Annotated[Path, typer.Argument(help="A .json file: the body of a POST, or an instance.")],
+    file: Annotated[Path, typer.Argument(help=PROBLEM_FILE)],
     *,
     solver: Annotated[str, typer.Option(help="Which solver, as name/version.")] = "tsp/v1",
     time_limit: Annotated[
@@ -108,16 +96,17 @@ def solve(
     """Solve a file right here, without a server; Ctrl-C stops and keeps the best solution."""
     from optimized_tsp.cli.solve import run_solve
 
-    code = run_solve(
-        load_settings(),
-        file,
-        solver_name=solver,
-        time_limit_s=time_limit,
-        seed=seed,
-        tour_file=tour,
-        as_json=as_json,
+    finish(
+        lambda: run_solve(
+            load_settings(),
+            file,
+            solver_name=solver,
+            time_limit_s=time_limit,
+            seed=seed,
+            tour_file=tour,
+            as_json=as_json,
+        )
     )
-    raise typer.Exit(code)
 
 
 @app.command()
@@ -131,6 +120,19 @@ def config(
     from optimized_tsp.cli.config import show_config
 
     show_config(load_settings(), as_json=as_json)
+
+
+@app.command()
+def openapi(
+    *,
+    as_json: Annotated[  # noqa: ARG001 - it never is anything else
+        bool, typer.Option("--json", help="What it prints anyway.")
+    ] = False,
+) -> None:
+    """Print the OpenAPI schema; needs no running service."""
+    from optimized_tsp.cli.schema import run_openapi
+
+    finish(lambda: run_openapi(load_settings()))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,174 @@
+"""The command as a process of its own, against a service that knows the odd solvers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from optimized_tsp.embedded.process import wait_until
+from tests.cli.terminal import Terminal
+from tests.stack import RunningStack, Servers, TestDatabase, stack_env
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+TRIANGLE = {"matrix": [[None, 1, 9], [9, None, 2], [3, 9, None]]}
+COMMAND = [sys.executable, "-m", "optimized_tsp.cli.main"]
+DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def id(self) -> str:
+        """The job's id, alone on stdout."""
+        (task_id,) = self.out.splitlines()
+        return task_id
+
+
+@dataclass(frozen=True)
+class Cli:
+    """The command with an environment; files it is given lie in `folder`."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def having(self, **env: str) -> Cli:
+        """The same with other variables, named as settings are."""
+        named = {f"OPTIMIZED_TSP_{name.upper()}": value for name, value in env.items()}
+        return Cli(self.folder, self.env | named)
+
+    def run(self, *arguments: str) -> Ended:
+        """Run to the end, all of it piped."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=DEADLINE_S)
+        assert "Traceback" not in err, err
+        return Ended(process.returncode, out, err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start, all of it piped."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            env=self._whole_env(),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def on_terminal(
+        self, columns: int, arguments: Sequence[str], *, pipe_stdout: bool = False
+    ) -> Terminal:
+        """Start on a terminal."""
+        command = [*COMMAND, *arguments]
+        return Terminal(command, self._whole_env(), columns=columns, pipe_stdout=pipe_stdout)
+
+    def file(self, name: str, content: object) -> str:
+        """A file; JSON unless it is text. Returns its path."""
+        path = self.folder / name
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    def odd(self, behaviour: str, *, timeout: float = 60.0, gate: Path | None = None) -> str:
+        """A file with a problem for the misbehaving solver."""
+        parameters: dict[str, Any] = {"behaviour": behaviour, "timeout": timeout}
+        parameters |= {} if gate is None else {"gate": str(gate)}
+        body = {"instance": {"size": 3}, "optimization_parameters": parameters}
+        return self.file(f"{behaviour}.json", body)
+
+    def submit(self, file: str, *options: str, solver: str = "odd/v1") -> str:
+        """Submit; the job's id."""
+        ended = self.run("submit", file, "--solver", solver, *options)
+        assert ended.code == 0, ended
+        return ended.id
+
+    def until(self, task_id: str, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """Wait until a job of the odd solver is as wanted; its status."""
+        url = f"{self.env['OPTIMIZED_TSP_URL']}/odd_solver/v1/jobs/{task_id}"
+        assert wait_until(lambda: bool(wanted(httpx.get(url).json())), timeout_s=DEADLINE_S)
+        job: dict[str, Any] = httpx.get(url).json()
+        return job
+
+    def _whole_env(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "LINES"}}
+        return inherited | self.env
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, its database, and the command that calls it."""
+
+    stack: RunningStack
+    database: TestDatabase
+    cli: Cli
+
+    def events(self, task_id: str) -> list[dict[str, Any]]:
+        """All stored events of a job of the odd solver."""
+        path = f"/odd_solver/v1/jobs/{task_id}/events?limit=1000"
+        found: list[dict[str, Any]] = httpx.get(self.stack.base_url + path).json()
+        return found
+
+
+def make_service(
+    folder: Path, database: TestDatabase, redis_url: str, *, workers: int, **settings: str
+) -> Service:
+    """An API and workers that know the odd solvers."""
+    settings = {"data_dir": str(folder / "data"), "lease_s": "3"} | settings
+    env = stack_env(database, redis_url, **settings)
+    stack = RunningStack(folder, env | {"PYTHONPATH": str(PLUGINS)})
+    for _ in range(workers):
+        stack.start_worker()
+    stack.start_api()
+    files = folder / "files"
+    files.mkdir()
+    cli = Cli(files, {"OPTIMIZED_TSP_DATA_DIR": str(folder / "nothing")})
+    return Service(stack, database, cli.having(url=stack.base_url))
+
+
+@pytest.fixture(scope="module")
+def service(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One API and two workers for all tests of a file."""
+    folder = tmp_path_factory.mktemp("cli")
+    with servers.database() as database:
+        service = make_service(folder, database, servers.identity.redis_url, workers=2)
+        yield service
+        service.stack.stop()
+
+
+@pytest.fixture
+def cli(service: Service) -> Cli:
+    """The command, calling that service."""
+    return service.cli
+
+
+@pytest.fixture
+def own_service(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[Service]:
+    """An API and a worker that one test may kill."""
+    service = make_service(tmp_path, database, redis_url, workers=1)
+    yield service
+    service.stack.stop()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that is not there yet; problems with this gate wait for it."""
+    return tmp_path / "gate"
