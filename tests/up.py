@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -114,8 +115,16 @@ class Up:
 
     def process(self, words: str) -> psutil.Process:
         """The child with these words in its command line."""
-        children = psutil.Process(self.pid).children()
-        return next(child for child in children if words in " ".join(child.cmdline()))
+        return self.children(words)[0]
+
+    def children(self, words: str) -> list[psutil.Process]:
+        """Its own children with these words in their command line; ending ones have none."""
+        found = []
+        for child in psutil.Process(self.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if words in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     def submit(self) -> str:
         """Submit a small problem; return the job's path."""

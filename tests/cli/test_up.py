@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -135,7 +136,8 @@ def test_everything_killed_at_once_comes_back_with_all_data(up: Up) -> None:
     everything = up.processes()
 
     for process in [psutil.Process(up.pid), *everything]:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it went with one before it
+            process.kill()
 
     assert all_gone(everything)
     up.kill()
@@ -236,18 +238,10 @@ def test_a_wrong_setting_is_named(make_up: MakeUp) -> None:
 
 def _comes_back(up: Up, words: str, killed: int) -> bool:
     def is_back() -> bool:
-        children = psutil.Process(up.pid).children()
-        found = [child.pid for child in children if words in " ".join(_command_line(child))]
+        found = [child.pid for child in up.children(words)]
         return bool(found) and found != [killed]
 
     return wait_until(is_back, timeout_s=RECOVERY_TIMEOUT_S)
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        return list(process.cmdline())
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _dead_servers() -> dict[str, str]:
