@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,8 @@ __all__ = ["CircuitResult", "solve_circuit"]
 
 _POLL_S = 0.02
 _GRACE_S = 0.25
+_SHORTEST_S = 0.01
+_EXACT_DOUBLE = 2.0**50
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class CircuitResult:
     No tour on these arcs costs less than `lower_bound`; with `no_tour` there is none at all.
     """
 
-    lower_bound: int | None
-    no_tour: bool
+    lower_bound: int | None = None
+    no_tour: bool = False
 
 
 def solve_circuit(
@@ -43,103 +45,115 @@ def solve_circuit(
     *,
     seed: int,
     on_bound: Callable[[int], None],
+    outdated: Callable[[], bool],
 ) -> CircuitResult:
-    """Search tours on these arcs until it is settled or the search is over.
+    """Search tours on these arcs until it is settled, `outdated()`, or the search is over.
 
     The best tour so far is the hint; its arcs should be among the given ones. `on_bound` gets
     rising lower bounds of tours on these arcs. Returns within half a second of the end of the
     search: what CP-SAT is still busy with then is left behind, unheard.
     """
-    circuit = _Circuit(search, source, target)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.linearization_level = 2
-    solver.parameters.random_seed = seed
-    solver.parameters.max_time_in_seconds = max(0.01, search.remaining())
-    listener = _Listener(circuit, on_bound)
-    solver.best_bound_callback = listener.on_bound
-    with_status = _run(search, solver, circuit.model, listener)
-    if with_status is None:
-        return CircuitResult(None, no_tour=False)
-    if with_status == cp_model.MODEL_INVALID:
-        raise AssertionError(f"invalid CP-SAT model: {circuit.model.validate()}")
-    if with_status == cp_model.INFEASIBLE:
-        return CircuitResult(None, no_tour=True)
-    return CircuitResult(_whole(solver.best_objective_bound), no_tour=False)
-
-
-def _run(
-    search: Search, solver: cp_model.CpSolver, model: cp_model.CpModel, listener: _Listener
-) -> cp_model.CpSolverStatus | None:
-    """Run in a thread, stop it when the search is over, leave it when it does not stop."""
+    run = _Run(search, source, target, seed=seed, on_bound=on_bound)
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cp-sat")
-    status: Future[cp_model.CpSolverStatus] = executor.submit(solver.solve, model, listener)
+    result = executor.submit(run.solve)
     executor.shutdown(wait=False)
     leave_at = math.inf
-    while not status.done() and time.monotonic() < leave_at:
-        if search.over():
+    while not result.done() and time.monotonic() < leave_at:
+        if search.over() or outdated():
             # Again and again: a stop before the search has started is lost.
-            solver.stop_search()
+            run.stop()
             leave_at = min(leave_at, time.monotonic() + _GRACE_S)
-        wait([status], timeout=_POLL_S)
-    listener.muted = True
-    return status.result() if status.done() else None
+        wait([result], timeout=_POLL_S)
+    if result.done():
+        return result.result()
+    run.leave()
+    return CircuitResult()
 
 
-def _whole(bound: float) -> int | None:
-    """A bound as an integer; costs are integers below 2^53, so doubles hold it exactly."""
-    return math.floor(bound + 1e-6) if math.isfinite(bound) else None
+class _Run:
+    """Builds the model and solves it, in a thread of its own; may be left behind at any time."""
 
+    def __init__(
+        self,
+        search: Search,
+        source: IntArray,
+        target: IntArray,
+        *,
+        seed: int,
+        on_bound: Callable[[int], None],
+    ) -> None:
+        self._search = search
+        self._source = source
+        self._target = target
+        self._on_bound = on_bound
+        self._left = False
+        self._solver = cp_model.CpSolver()
+        # More workers share the cores with less useful strategies (and with the tour heuristic).
+        self._solver.parameters.num_workers = 1
+        self._solver.parameters.linearization_level = 2
+        self._solver.parameters.random_seed = seed
+        self._solver.best_bound_callback = self._take_bound
 
-class _Circuit:
-    """The model, and how to read a tour from its literals."""
+    def stop(self) -> None:
+        self._solver.stop_search()
 
-    def __init__(self, search: Search, source: IntArray, target: IntArray) -> None:
-        self.search = search
-        self.source = source
-        self.target = target
-        self.model = cp_model.CpModel()
-        self.literals = [self.model.new_bool_var("") for _ in range(len(source))]
-        arcs = zip(source.tolist(), target.tolist(), self.literals, strict=True)
-        self.model.add_circuit(list(arcs))
-        costs = search.graph.between(source, target).tolist()
-        self.model.minimize(cp_model.LinearExpr.weighted_sum(self.literals, costs))
-        if search.tour is not None:
-            self._hint(search.tour)
+    def leave(self) -> None:
+        self._left = True
 
-    def _hint(self, tour: IntArray) -> None:
-        successor = np.empty_like(tour)
-        successor[tour] = np.roll(tour, -1)
-        used = successor[self.source] == self.target
-        for literal, value in zip(self.literals, used.tolist(), strict=True):
-            self.model.add_hint(literal, value)
+    def solve(self) -> CircuitResult:
+        model = cp_model.CpModel()
+        literals = self._build(model)
+        if self._left:
+            return CircuitResult()
+        self._solver.parameters.max_time_in_seconds = max(_SHORTEST_S, self._search.remaining())
+        status = self._solver.solve(model, _Listener(literals, self._take_tour))
+        if status == cp_model.MODEL_INVALID:
+            raise AssertionError(f"invalid CP-SAT model: {model.validate()}")
+        if status == cp_model.INFEASIBLE:
+            return CircuitResult(no_tour=True)
+        # The integer, not the double beside it, which may be a unit off from 2^52 on.
+        return CircuitResult(self._solver.response_proto.inner_objective_lower_bound)
 
-    def follow(self, used: NDArray[np.bool_]) -> IntArray:
-        """The tour made of the arcs in use, from node 0."""
-        successor = dict(zip(self.source[used].tolist(), self.target[used].tolist(), strict=True))
+    def _build(self, model: cp_model.CpModel) -> list[cp_model.IntVar]:
+        source, target = self._source, self._target
+        literals = [model.new_bool_var("") for _ in range(len(source))]
+        model.add_circuit(list(zip(source.tolist(), target.tolist(), literals, strict=True)))
+        costs = self._search.graph.between(source, target).tolist()
+        model.minimize(cp_model.LinearExpr.weighted_sum(literals, costs))
+        tour = self._search.tour
+        if tour is not None:
+            successor = np.empty_like(tour)
+            successor[tour] = np.roll(tour, -1)
+            for literal, used in zip(literals, (successor[source] == target).tolist(), strict=True):
+                model.add_hint(literal, used)
+        return literals
+
+    def _take_bound(self, bound: float) -> None:
+        if not self._left and abs(bound) < _EXACT_DOUBLE:
+            self._on_bound(math.floor(bound + 1e-6))
+
+    def _take_tour(self, used: NDArray[np.bool_]) -> None:
+        if self._left:
+            return
+        source, target = self._source[used].tolist(), self._target[used].tolist()
+        successor = dict(zip(source, target, strict=True))
         order = [0]
         while (node := successor[order[-1]]) != 0:
             order.append(node)
-        if len(order) != self.search.graph.num_nodes:
+        if len(order) != self._search.graph.num_nodes:
             raise AssertionError(f"CP-SAT's circuit visits only {len(order)} nodes")
-        return np.array(order)
+        self._search.offer_tour(np.array(order))
 
 
 class _Listener(cp_model.CpSolverSolutionCallback):
-    """Passes on what CP-SAT finds while it runs, until it is muted."""
+    """Reads which arcs a new solution uses."""
 
-    def __init__(self, circuit: _Circuit, on_bound: Callable[[int], None]) -> None:
+    def __init__(
+        self, literals: list[cp_model.IntVar], on_arcs: Callable[[NDArray[np.bool_]], None]
+    ) -> None:
         super().__init__()
-        self._circuit = circuit
-        self._on_bound = on_bound
-        self.muted = False
+        self._literals = literals
+        self._on_arcs = on_arcs
 
     def on_solution_callback(self) -> None:
-        if not self.muted:
-            used = np.array([self.boolean_value(literal) for literal in self._circuit.literals])
-            self._circuit.search.offer_tour(self._circuit.follow(used))
-
-    def on_bound(self, bound: float) -> None:
-        whole = _whole(bound)
-        if not self.muted and whole is not None:
-            self._on_bound(whole)
+        self._on_arcs(np.array([self.boolean_value(literal) for literal in self._literals]))

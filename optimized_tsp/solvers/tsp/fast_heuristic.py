@@ -16,9 +16,18 @@ from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 
-__all__ = ["asymmetric_weights", "find_fast_tour", "pairs_to_tour", "symmetric_weights"]
+__all__ = [
+    "EXACT_NODES",
+    "asymmetric_weights",
+    "find_fast_tour",
+    "pairs_to_tour",
+    "symmetric_weights",
+]
 
 Weights = NDArray[np.uint16]
+
+EXACT_NODES = 20
+"""Up to so many nodes fast-tsp finds a shortest tour, for the weights it is given, and returns."""
 
 _LARGEST = 65_535
 _POLL_S = 0.02
@@ -38,7 +47,7 @@ def find_fast_tour(
     return np.array(tour.result(), dtype=np.int64)
 
 
-def symmetric_weights(costs: IntArray, longest: int, offset: int = 0, top: int = 60_000) -> Weights:
+def symmetric_weights(costs: IntArray, longest: int, *, top: int, offset: int = 0) -> Weights:
     """Weights in the order of the costs: exact up to `longest` where that fits, clipped above it.
 
     Edges weigh `offset` more than their scaled cost, at most `top` in all; missing ones weigh the
@@ -53,7 +62,7 @@ def symmetric_weights(costs: IntArray, longest: int, offset: int = 0, top: int =
     return weights
 
 
-def asymmetric_weights(costs: IntArray, longest: int, top: int = 60_000) -> Weights:
+def asymmetric_weights(costs: IntArray, longest: int, *, top: int) -> Weights:
     """Weights of the symmetric graph with two nodes for each: i is entered, n + i is left.
 
     The two are joined by an edge of weight 0, which the offset of all others makes worth using.
@@ -62,7 +71,7 @@ def asymmetric_weights(costs: IntArray, longest: int, top: int = 60_000) -> Weig
     """
     num_nodes = len(costs)
     offset = min(longest + 1, top // 8)
-    one_way = symmetric_weights(costs, longest, offset, top)
+    one_way = symmetric_weights(costs, longest, top=top, offset=offset)
     np.fill_diagonal(one_way, 0)
     weights = np.full((2 * num_nodes, 2 * num_nodes), _LARGEST, dtype=np.uint16)
     weights[num_nodes:, :num_nodes] = one_way

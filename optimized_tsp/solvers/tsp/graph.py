@@ -31,16 +31,12 @@ DENSE_LIMIT = 5_000
 class DenseGraph:
     """Costs as a matrix (n, n) with `NO_EDGE` where there is none and on the diagonal."""
 
-    def __init__(self, costs: IntArray) -> None:
+    def __init__(self, costs: IntArray, *, symmetric: bool, complete: bool) -> None:
         np.fill_diagonal(costs, NO_EDGE)
         self.costs = costs
         self.num_nodes = len(costs)
-        self.num_arcs = int(np.count_nonzero(costs != NO_EDGE))
-        self.symmetric = np.array_equal(costs, costs.T)
-
-    @property
-    def complete(self) -> bool:
-        return self.num_arcs == self.num_nodes * (self.num_nodes - 1)
+        self.symmetric = symmetric
+        self.complete = complete
 
     def arcs(self) -> tuple[IntArray, IntArray]:
         """Sources and targets of all arcs."""
@@ -68,7 +64,7 @@ class PointGraph:
 
     def dense(self) -> DenseGraph:
         """The same graph with a full matrix."""
-        return DenseGraph(self.distances.matrix())
+        return DenseGraph(self.distances.matrix(), symmetric=True, complete=True)
 
 
 class ArcGraph:
@@ -108,13 +104,21 @@ def build_graph(instance: TspInstance) -> Graph:
         points = np.array(instance.coordinates, dtype=np.float64)
         return PointGraph(Distances(points, instance.metric, instance.scale))
     if instance.matrix is not None:
-        return DenseGraph(np.stack([matrix_row(row) for row in instance.matrix]))
+        return _dense(np.stack([matrix_row(row) for row in instance.matrix]))
     source, target, cost = edge_columns(instance.edges or [])
     if num_nodes > DENSE_LIMIT:
         return ArcGraph(num_nodes, source, target, cost)
     costs = np.full((num_nodes, num_nodes), NO_EDGE)
     np.minimum.at(costs, (source, target), cost)
-    return DenseGraph(costs)
+    return _dense(costs)
+
+
+def _dense(costs: IntArray) -> DenseGraph:
+    num_nodes = len(costs)
+    np.fill_diagonal(costs, NO_EDGE)
+    missing = int(np.count_nonzero(costs == NO_EDGE))
+    symmetric = np.array_equal(costs, costs.T)
+    return DenseGraph(costs, symmetric=symmetric, complete=missing == num_nodes)
 
 
 def tour_cost(graph: Graph, order: IntArray) -> int | None:

@@ -27,6 +27,9 @@ _NEIGHBOURS = 8
 _ROUNDS = 6
 _FIRST_STEP = 1.0
 _LAST_STEP = 0.01
+_MOST_STEPS = 500
+_PATIENCE = 10
+_PROGRESS = 1e-4
 
 
 class HeldKarp:
@@ -79,12 +82,12 @@ class HeldKarp:
         tree = self._evaluate(self._penalties, on_bound)
         if tree is None:
             return
-        sparse = _SparseGraph(self._weights, _NEIGHBOURS)
+        sparse = _SparseGraph(self._weights, self._reward, self._limit)
         sparse.add(*tree.edges())
         if tour is not None:
             sparse.add(tour, np.roll(tour, -1))
         for _ in range(_ROUNDS):
-            target = None if upper is None else float(upper * self.unit - self._reward)
+            target = None if upper is None else float(upper * self.unit)
             real = sparse.ascend(self._penalties, target, over)
             penalties = np.clip(np.rint(real), -self._limit, self._limit).astype(np.int64)
             tree = self._evaluate(penalties, on_bound)
@@ -122,18 +125,17 @@ class HeldKarp:
 
 
 class _SparseGraph:
-    """Promising edges with minimum 1-trees by scipy: some hundred times cheaper than the full ones.
+    """Promising edges, with minimum 1-trees by scipy: cheaper than full ones, and no bounds."""
 
-    Its values are no bounds of the full graph.
-    """
-
-    def __init__(self, weights: IntArray, neighbours: int) -> None:
+    def __init__(self, weights: IntArray, reward: int, limit: int) -> None:
         self._weights = weights
+        self._reward = reward
+        self._limit = limit
         num_nodes = len(weights)
         self._keys: IntArray = np.empty(0, dtype=np.int64)
-        width = min(neighbours, num_nodes - 1)
-        near = np.argpartition(weights, width - 1, axis=1)[:, :width].ravel()
-        self.add(np.repeat(np.arange(num_nodes), width), near)
+        width = min(_NEIGHBOURS, num_nodes - 1)
+        near = [np.argpartition(row, width - 1)[:width] for row in weights]
+        self.add(np.repeat(np.arange(num_nodes), width), np.concatenate(near))
 
     def add(self, tails: IntArray, heads: IntArray) -> bool:
         """Add edges; return whether any of them is new."""
@@ -149,7 +151,7 @@ class _SparseGraph:
         return len(keys) > known
 
     def one_tree(self, penalties: FloatArray) -> tuple[float, IntArray]:
-        """Weight of the cheapest 1-tree, penalties subtracted, and the degrees of its nodes."""
+        """Bound by the cheapest 1-tree under these penalties, and the degrees of its nodes."""
         num_nodes = len(penalties)
         costs = self._cost + penalties[self._low] + penalties[self._high]
         shift = 1.0 - float(costs.min())  # scipy takes a weight of 0 for a missing edge
@@ -157,35 +159,33 @@ class _SparseGraph:
         tree = minimum_spanning_tree(graph)
         ends = np.concatenate([np.repeat(np.arange(num_nodes), np.diff(tree.indptr)), tree.indices])
         degree = np.bincount(ends, minlength=num_nodes)
-        root = self._weights[0] + penalties
+        root = self._weights[0] + penalties + penalties[0]
         first, second = np.argpartition(root[1:], 1)[:2] + 1
         degree[[first, second]] += 1
         degree[0] = 2
         weight = float(tree.data.sum()) - shift * (num_nodes - 2) + root[first] + root[second]
-        return float(weight - 2.0 * penalties.sum() + 2.0 * penalties[0]), degree
+        return float(weight + self._reward - 2.0 * penalties.sum()), degree
 
     def ascend(self, start: IntArray, target: float | None, over: Callable[[], bool]) -> FloatArray:
-        """Penalties that raise the weight of the cheapest 1-tree towards `target`."""
+        """Penalties that raise the bound towards `target`; without a tour it may have no end."""
         penalties: FloatArray = start.astype(np.float64)
-        best, best_penalties = -np.inf, penalties
+        best, best_penalties = -np.inf, penalties.copy()
         last = np.zeros(len(penalties))
-        step, patience = _FIRST_STEP, 0
-        while step > _LAST_STEP and not over():
-            weight, degree = self.one_tree(penalties)
+        step, idle = _FIRST_STEP, 0
+        for _ in range(_MOST_STEPS):
+            bound, degree = self.one_tree(penalties)
             excess = degree - 2.0
             norm = float(excess @ excess)
-            patience += 1
-            if weight > best:
-                if weight > best + 1e-4 * abs(best):
-                    patience = 0
-                best, best_penalties = weight, penalties
-            if norm == 0.0:
+            idle = 0 if bound > best + _PROGRESS * abs(best) else idle + 1
+            if bound > best:
+                best, best_penalties = bound, penalties
+            if idle > _PATIENCE:
+                step, idle = step * 0.7, 0
+            if norm == 0.0 or step < _LAST_STEP or over():
                 break
-            if patience > 10:
-                step, patience = step * 0.7, 0
-            gap = (1.01 * best if target is None else target) - weight
-            length = step * max(gap, 1e-9 * abs(weight)) / norm
-            penalties = penalties + length * (0.7 * excess + 0.3 * last)
-            penalties[0] = 0.0
+            gap = (1.01 * best if target is None else target) - bound
+            length = step * max(gap, 1e-9 * abs(bound)) / norm
+            move = length * (0.7 * excess + 0.3 * last)
+            penalties = (penalties + move).clip(-self._limit, self._limit)
             last = excess
         return best_penalties

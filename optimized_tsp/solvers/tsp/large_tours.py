@@ -7,6 +7,7 @@ by medians is R. M. Karp's, "Probabilistic analysis of partitioning algorithms .
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -21,10 +22,10 @@ __all__ = ["improve_large_tour"]
 
 _CELL_NODES = 1_000
 _FEWEST_NODES = 8
-_FIRST_CELL_SECONDS = 0.1
+_FIRST_CELL_SECONDS = 0.05
 _LAST_CELL_SECONDS = 1.0
 _OFFER_EVERY_S = 1.0
-_STRETCH_BONUS = 4_000
+_STRETCH_BONUS = 15_000
 _TOP = 60_000
 
 
@@ -58,7 +59,8 @@ def _cells(points: NDArray[np.float64], random: np.random.Generator) -> list[Int
         if len(cell) <= most:
             cells.append(cell)
             continue
-        middle = len(cell) // 2
+        parts = math.ceil(len(cell) / most)
+        middle = len(cell) * (parts // 2) // parts
         axis = int(np.ptp(turned[cell], axis=0).argmax())
         order = np.argpartition(turned[cell, axis], middle)
         waiting += [cell[order[middle:]], cell[order[:middle]]]
@@ -83,7 +85,7 @@ def _improved(
     costs[leaving, back] = costs[back, leaving] = 0
     now = np.arange(len(nodes))
     longest = max(1, 2 * int(costs[now, np.roll(now, -1)].max()))
-    weights = symmetric_weights(costs, longest, _STRETCH_BONUS, _TOP)
+    weights = symmetric_weights(costs, longest, top=_TOP, offset=_STRETCH_BONUS)
     weights[leaving, back] = weights[back, leaving] = 0
     budget = max(0.01, min(seconds, search.remaining()))
     order = find_fast_tour(weights, budget, threads, search.cancelled)

@@ -7,13 +7,14 @@ import numpy as np
 from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import find_certificate
 from optimized_tsp.solvers.tsp.large_tours import improve_large_tour
-from optimized_tsp.solvers.tsp.proof import settle_arcs, solve_dense
+from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
 
 __all__ = ["run"]
 
 _TRIVIAL_NODES = 3
+_SECONDS_PER_PAIR = 4e-7
 
 
 def run(search: Search, *, threads: int, seed: int) -> None:
@@ -26,15 +27,24 @@ def run(search: Search, *, threads: int, seed: int) -> None:
     if search.over():
         return
     if graph.num_nodes <= _TRIVIAL_NODES:
+        search.note("method", "enumeration")
         _enumerate(search, graph.num_nodes)
     elif isinstance(graph, DenseGraph):
         solve_dense(search, graph, threads=threads, seed=seed)
-    elif isinstance(graph, PointGraph) and graph.num_nodes <= DENSE_LIMIT:
+    elif isinstance(graph, PointGraph) and _may_be_dense(graph, search):
         solve_dense(search, graph.dense(), threads=threads, seed=seed)
     elif isinstance(graph, PointGraph):
+        search.note("method", "cells")
         improve_large_tour(search, graph, threads=threads, seed=seed)
     else:
-        settle_arcs(search, *graph.arcs(), seed=seed)
+        search.note("method", "circuit")
+        settle_sparse(search, graph, seed=seed)
+
+
+def _may_be_dense(graph: PointGraph, search: Search) -> bool:
+    """Few enough nodes for a matrix, and time enough to make use of it."""
+    enough_s = _SECONDS_PER_PAIR * graph.num_nodes**2
+    return graph.num_nodes <= DENSE_LIMIT and search.remaining() > enough_s
 
 
 def _enumerate(search: Search, num_nodes: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.fast_heuristic import (
+    EXACT_NODES,
     asymmetric_weights,
     find_fast_tour,
     pairs_to_tour,
@@ -20,6 +21,8 @@ __all__ = ["TourFinder", "nearest_neighbour_tour"]
 
 _TOP = 60_000
 _LOWEST_TOP = 16
+_SECONDS_PER_PAIR = 1e-7
+_SHORTEST_SLICE_S = 0.005
 _LONGEST_SLICE_S = 1.0
 
 
@@ -51,23 +54,25 @@ class TourFinder:
         # A cancelled slice runs on to its end in the background, so slices stay short.
         self._slice_s = 0.05 + nodes / 5_000
         self._longest_slice_s = max(_LONGEST_SLICE_S, nodes / 1_000)
+        self._pairs = nodes * nodes
+        self.exact = nodes <= EXACT_NODES
+
+    @property
+    def too_late(self) -> bool:
+        """No time is left to prepare another slice."""
+        search = self._search
+        return search.over() or search.remaining() < _SECONDS_PER_PAIR * self._pairs
 
     def next_slice(self, give_up: Callable[[], bool] | None = None) -> None:
-        """Search for one slice, each four times as long as the last, within the time limit."""
-        search = self._search
-        give_up = give_up or search.cancelled
-        seconds = min(self._slice_s, search.remaining())
-        self._slice_s = min(4.0 * self._slice_s, self._longest_slice_s)
-        longest = self._longest()
-        if self._graph.symmetric:
-            weights = symmetric_weights(self._graph.costs, longest, top=self._top)
-            order = find_fast_tour(weights, seconds, self._threads, give_up)
-        else:
-            weights = asymmetric_weights(self._graph.costs, longest, self._top)
-            pairs = find_fast_tour(weights, seconds, self._threads, give_up)
-            order = None if pairs is None else pairs_to_tour(pairs)
+        """Search for one slice: twice as long as the last, at most a quarter of what is left."""
+        search, graph = self._search, self._graph
+        scaled = symmetric_weights if graph.symmetric else asymmetric_weights
+        weights = scaled(graph.costs, self._longest(), top=self._top)
+        seconds = max(_SHORTEST_SLICE_S, min(self._slice_s, 0.25 * search.remaining()))
+        self._slice_s = min(2.0 * self._slice_s, self._longest_slice_s)
+        order = find_fast_tour(weights, seconds, self._threads, give_up or search.cancelled)
         if order is not None:
-            search.offer_tour(order)
+            search.offer_tour(order if graph.symmetric else pairs_to_tour(order))
         if search.tour is None:
             self._top = max(self._top // 8, _LOWEST_TOP)
 
