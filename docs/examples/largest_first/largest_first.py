@@ -116,6 +116,7 @@ class ColoringSolver:
         lower_bound = _clique_size(neighbours, order)
         best, idle = start, 0
         if start is not None:
+            self.check(instance, start)
             order = _class_by_class(start.colors, choice)
         while True:
             colors = _color_greedily(neighbours, order)

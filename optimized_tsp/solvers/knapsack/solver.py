@@ -74,6 +74,7 @@ class KnapsackSolver:
             on_incumbent=on_incumbent,
         )
         if start is not None:
+            self.check(instance, start)
             taken = set(start.items)
             search.offer(i for i, number in enumerate(candidates.numbers) if number in taken)
         search.offer(candidates.greedy())

@@ -34,6 +34,11 @@ def random_knapsack(kind: Kind, *, num_items: int, largest: int, seed: int) -> K
     return knapsack(list(zip(values, weights, strict=True)), capacity)
 
 
+def hard_knapsack() -> KnapsackInstance:
+    """Values per weight tell nothing: no proof within seconds, too large for one core."""
+    return random_knapsack("strongly", num_items=20_000, largest=1_000_000, seed=4)
+
+
 def _value(kind: Kind, weight: int, largest: int, chance: random.Random) -> int:
     match kind:
         case "weakly":

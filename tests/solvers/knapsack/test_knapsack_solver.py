@@ -15,6 +15,7 @@ from tests.solvers.knapsack.instances import (
     Kind,
     best_value_by_dynamic_programming,
     best_value_by_enumeration,
+    hard_knapsack,
     knapsack,
     random_knapsack,
 )
@@ -89,11 +90,6 @@ def test_cost_is_the_value_left_behind() -> None:
 
     assert outcome.solution == KnapsackSolution(items=[1, 2], value=220, weight=50, cost=60)
     assert (outcome.cost, outcome.lower_bound, outcome.gap) == (60, 60, 0.0)
-
-
-def hard_knapsack(num_items: int = 20_000) -> KnapsackInstance:
-    """Values per weight tell nothing: no proof within seconds, too large for one core."""
-    return random_knapsack("strongly", num_items=num_items, largest=1_000_000, seed=4)
 
 
 def test_a_time_limit_is_kept_and_the_bound_stays_honest() -> None:
