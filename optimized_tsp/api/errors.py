@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
 from optimized_tsp.core.outages import is_outage
@@ -42,6 +43,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _nobody_listens)
     # While connecting, the driver's errors come as they are.
     for error in (SQLAlchemyError, PostgresError, InterfaceError, OSError):
         app.add_exception_handler(error, _database_error)
@@ -82,11 +84,21 @@ async def _http_error(request: Request, error: Exception) -> Response:
     )
 
 
+async def _nobody_listens(request: Request, error: Exception) -> Response:
+    """The caller left while sending; no defect, and nobody reads the answer."""
+    logger.info("client_disconnected", path=request.url.path, error=repr(error))
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def _database_error(request: Request, error: Exception) -> Response:
     if not is_outage(error):
         return await _defect(request, error)
     logger.warning("database_unavailable", path=request.url.path, error=repr(error))
-    answer = ServiceUnavailable("The database does not answer; nothing was stored. Try again.")
+    # Nothing is said about what was stored: a commit may have come through without its answer.
+    answer = ServiceUnavailable(
+        "The database does not answer. Try again; "
+        "a submission repeated with its Idempotency-Key makes no second job."
+    )
     return problem_response(answer, request.url.path)
 
 

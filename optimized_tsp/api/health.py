@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import structlog
+from asyncpg import InterfaceError, PostgresError
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import text
@@ -12,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from optimized_tsp.jobs.services import ServicesDep
 
 __all__ = ["health_router"]
+
+logger = structlog.get_logger(__name__)
 
 health_router = APIRouter(tags=["health"])
 
@@ -45,7 +49,8 @@ async def readyz(response: Response, services: ServicesDep) -> Readiness:
         async with services.database.read() as session:
             await session.execute(text("SELECT 1"))
         database = True
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
+        logger.warning("not_ready", error=repr(error))
         database = False
         response.status_code = 503
     return Readiness(ready=database, database=database, redis=await services.bus.ping())

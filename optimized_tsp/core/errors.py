@@ -132,7 +132,7 @@ class BodyTooLarge(ServiceError):
 
 
 class ServiceUnavailable(ServiceError):
-    """A server we stand on does not answer; nothing was stored."""
+    """Something we stand on does not answer."""
 
     status = 503
     code = "unavailable"

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from optimized_tsp.core.database import Base, WriteSession
 from optimized_tsp.core.errors import InputProblem, InvalidInput, StateConflict
+from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope
 
 __all__ = ["IdempotencyKey", "Replay", "earlier_job", "prune_keys", "remember"]
@@ -42,7 +43,11 @@ class Replay:
 
 
 async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UUID | None:
-    """The job this key made before; raises when it is in flight (409) or of another body (422)."""
+    """The job this key made before, None when it is new.
+
+    Raises `StateConflict` while it is in flight and when its job was removed, `InvalidInput` when
+    it came with another body.
+    """
     name = f"{scope.tenant_id}/{scope.solver}/{scope.version}/{replay.key}"
     free = await session.scalar(
         select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
@@ -67,6 +72,11 @@ async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UU
         raise InvalidInput(
             "This Idempotency-Key was used with another body; use a new key for a new problem.",
             [InputProblem("/Idempotency-Key", "key_reused", "belongs to another body")],
+        )
+    if await session.scalar(select(Job.deleted_at).where(Job.id == earlier.job_id)) is not None:
+        raise StateConflict(
+            f"This Idempotency-Key made the job {earlier.job_id}, which was removed since; "
+            "use a new key for a new job."
         )
     return earlier.job_id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -47,7 +47,7 @@ class Filters:
     statuses: Sequence[JobStatus] = ()
     submitted_after: datetime | None = None
     submitted_before: datetime | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: Sequence[tuple[str, str]] = ()
     name: str | None = None
 
     def apply(self, query: Any) -> Any:
@@ -58,8 +58,8 @@ class Filters:
             query = query.where(Job.submitted_at > self.submitted_after)
         if self.submitted_before is not None:
             query = query.where(Job.submitted_at < self.submitted_before)
-        if self.tags:
-            query = query.where(Job.tags.contains(self.tags))
+        for key, value in self.tags:
+            query = query.where(Job.tags.contains({key: value}))
         if self.name is not None:
             query = query.where(Job.name == self.name)
         return query

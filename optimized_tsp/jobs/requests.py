@@ -30,7 +30,7 @@ MAX_WAIT_S = 60
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _Q = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
-_WAIT = re.compile(r"wait\s*=\s*(\S+)")
+_WAIT = re.compile(r"[0-9]{1,6}")
 
 
 async def read_body(request: Request, limit: int, media_types: tuple[str, ...]) -> bytes:
@@ -96,16 +96,23 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def preferred_wait_s(request: Request) -> int:
-    """Seconds the caller wants to wait for the end (RFC 7240), 0 for not at all."""
-    prefer = request.headers.get("prefer", "")
-    match = _WAIT.fullmatch(prefer.strip())
-    if not prefer:
-        return 0
-    if match is None or not match[1].isdecimal() or len(match[1]) > 6:
-        raise _bad_header("Prefer", "malformed_prefer", "only 'wait=N' (seconds) is understood")
-    if int(match[1]) > MAX_WAIT_S:
+    """Seconds the caller wants to wait for the end, 0 for not at all; raises `InvalidInput`.
+
+    RFC 7240: preferences that are not understood are passed over, the first of a name counts.
+    """
+    for preference in ",".join(request.headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            return _wait_s(value.strip().removeprefix('"').removesuffix('"'))
+    return 0
+
+
+def _wait_s(value: str) -> int:
+    if not _WAIT.fullmatch(value):
+        raise _bad_header("Prefer", "malformed_prefer", "must be 'wait=N', N in whole seconds")
+    if int(value) > MAX_WAIT_S:
         raise _bad_header("Prefer", "wait_too_long", f"wait may be at most {MAX_WAIT_S} seconds")
-    return int(match[1])
+    return int(value)
 
 
 def _bad_header(name: str, code: str, message: str) -> InvalidInput:

@@ -166,7 +166,16 @@ async def test_at_most_a_hundred_problems_are_listed(client: httpx.AsyncClient) 
 
 @pytest.mark.parametrize(
     "query",
-    ["cursor=%00", "cursor=abc", "cursor=" + "A" * 500, "limit=0", "limit=201", "status=Lost"],
+    [
+        "cursor=%00",
+        "cursor=abc",
+        "cursor=" + "A" * 500,
+        "limit=0",
+        "limit=201",
+        "status=Lost",
+        "submitted_after=9999-12-31T23:59:59-23:59",
+        "submitted_before=0001-01-01T00:00:00%2B01:00",
+    ],
 )
 async def test_bad_queries_are_refused(client: httpx.AsyncClient, query: str) -> None:
     response = await client.get(f"{JOBS}?{query}")
@@ -184,3 +193,19 @@ async def test_a_malformed_id_is_a_clear_error(client: httpx.AsyncClient, task_i
 async def test_a_foreign_host_name_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.get("/healthz", headers={"host": "rebound.example"})
     assert response.status_code == 400
+
+
+async def test_a_caller_who_leaves_while_sending_is_no_defect(app: FastAPI) -> None:
+    sent: list[Any] = []
+
+    async def leave() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": JOBS, "headers": headers}
+    await app(scope | {"query_string": b"", "http_version": "1.1"}, leave, send)
+
+    assert sent[0]["status"] == 400

@@ -93,7 +93,18 @@ async def test_a_stream_resumes_after_the_last_event_seen(
     assert [event["type"] for event in resumed] == ALL[2:]
 
 
-@pytest.mark.parametrize("seq", ["x", "-1", "1.5", "9" * 30])
+async def test_who_has_seen_the_end_is_told_not_to_come_back(
+    client: httpx.AsyncClient, app: FastAPI, job_url: str
+) -> None:
+    await run_job(app)
+    headers = {"accept": "text/event-stream", "last-event-id": "4"}
+
+    response = await asyncio.wait_for(client.get(f"{job_url}/events", headers=headers), 10)
+
+    assert (response.status_code, response.content) == (204, b"")
+
+
+@pytest.mark.parametrize("seq", ["x", "-1", "1.5", "9" * 30, "9" * 5000, ""])
 async def test_a_malformed_position_is_refused(
     client: httpx.AsyncClient, job_url: str, seq: str
 ) -> None:

@@ -62,7 +62,19 @@ async def test_without_postgres_the_answer_is_503_with_a_time_to_retry(settings:
         assert response.status_code == 503
         assert response.headers["retry-after"]
         assert response.headers["content-type"] == "application/problem+json"
-        assert "nothing was stored" in response.json()["detail"]
+        assert "Idempotency-Key" in response.json()["detail"]
+
+
+async def test_a_database_that_refuses_us_is_not_ready(settings: Settings) -> None:
+    assert settings.database_url is not None
+    stranger = re.sub(r"//[^@]+@", "//stranger:x@", settings.database_url.get_secret_value())
+    async with client_of(
+        settings.model_copy(update={"database_url": SecretStr(stranger)})
+    ) as client:
+        ready = await client.get("/readyz")
+
+    assert ready.status_code == 503
+    assert ready.json() == {"ready": False, "database": False, "redis": True}
 
 
 async def test_the_documentation_page_needs_no_other_host(client: httpx.AsyncClient) -> None:

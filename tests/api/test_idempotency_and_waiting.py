@@ -122,8 +122,35 @@ async def test_waiting_in_vain_answers_202(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.json()["status"]) == (202, "Submitted")
 
 
-@pytest.mark.parametrize("prefer", ["wait", "wait=x", "wait=61", "wait=-1", "respond-async"])
+@pytest.mark.parametrize("prefer", ["wait", "wait=x", "wait=61", "wait=-1", "wait=" + "1" * 5000])
 async def test_a_bad_preference_is_refused(client: httpx.AsyncClient, prefer: str) -> None:
     response = await client.post(JOBS, json=TRIANGLE, headers={"Prefer": prefer})
     assert response.status_code == 422
     assert response.json()["errors"][0]["pointer"] == "/Prefer"
+
+
+@pytest.mark.parametrize(
+    "prefer", ["respond-async, wait=1", "WAIT = 1", 'wait="1"; unit=s', "handling=lenient,wait=1"]
+)
+async def test_a_preference_is_found_among_others(client: httpx.AsyncClient, prefer: str) -> None:
+    response = await client.post(JOBS, json=TRIANGLE, headers={"Prefer": prefer})
+    assert response.headers["preference-applied"] == "wait=1"
+
+
+async def test_preferences_of_other_kinds_are_passed_over(client: httpx.AsyncClient) -> None:
+    response = await client.post(JOBS, json=TRIANGLE, headers={"Prefer": "return=minimal"})
+    assert response.status_code == 202
+    assert "preference-applied" not in response.headers
+
+
+async def test_the_key_of_a_removed_job_makes_no_other(
+    client: httpx.AsyncClient, services: Services
+) -> None:
+    first = await post(client, "order-17")
+    await client.delete(first.headers["location"], params={"purge": "true"})
+
+    again = await post(client, "order-17")
+
+    assert again.status_code == 409
+    assert first.json()["task_id"] in again.json()["detail"]
+    assert await job_count(services) == 1

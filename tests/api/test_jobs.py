@@ -161,6 +161,17 @@ async def test_lists_can_be_filtered_by_status(client: httpx.AsyncClient, db: Da
     assert await listed("status=Submitted&status=Completed") == [waiting, done]
 
 
+async def test_every_tag_asked_for_has_to_match(client: httpx.AsyncClient) -> None:
+    job = await submit(client, tags={"depot": "north", "day": "monday"})
+
+    async def listed(query: str) -> list[str]:
+        return [job["task_id"] for job in (await client.get(f"{JOBS}?{query}")).json()]
+
+    assert await listed("tag=depot:north&tag=day:monday") == [job["task_id"]]
+    assert await listed("tag=depot:south&tag=depot:north") == []
+    assert await listed("tag=depot:north&tag=depot:south") == []
+
+
 async def test_cancelling_a_waiting_job_ends_it_at_once_and_repeats_safely(
     client: httpx.AsyncClient, db: Database
 ) -> None:

@@ -234,9 +234,9 @@ async def test_a_worker_that_lost_its_lease_can_write_nothing(db: Database, subm
             async with db.write() as session:
                 await write(session)
 
-    async with db.read() as session:
+    async with db.read() as reading:
         with pytest.raises(LeaseLost):
-            await leases.stop_requested(session, zombie)
+            await leases.stop_requested(reading, zombie)
     job = await job_row(db, job_id)
     assert (job.status, job.leased_by, job.crashes) == (JobStatus.RUNNING, "fresh", 1)
 
@@ -327,7 +327,7 @@ async def test_giving_back_is_no_attempt(db: Database, submit: Submit) -> None:
 
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_a_job_ended_by_the_rescue_is_charged_for_its_last_run(
-    db: Database, submit: Submit, cancelled: bool
+    db: Database, submit: Submit, *, cancelled: bool
 ) -> None:
     job_id = await submit()
     await claim(db)

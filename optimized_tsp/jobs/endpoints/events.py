@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,12 +17,14 @@ from optimized_tsp.jobs import repository
 from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.services import Services, ServicesDep
+from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
 
 EVENT_STREAM = "text/event-stream"
 _KEEP_ALIVE_S = 15.0
+_SEQ = re.compile(r"[0-9]{1,10}")
 _MAX_SEQ = 2**31 - 1
 
 
@@ -34,6 +37,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
         summary="A job's events",
         response_class=Response,
         responses={
+            204: {"description": "A stream asked for after the terminal event: it is over."},
             200: {
                 "description": "A page of events, or with `Accept: text/event-stream` a stream "
                 "that ends after the terminal event.",
@@ -41,7 +45,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
                     "application/json": {"schema": {"type": "array", "items": _EVENT_SCHEMA}},
                     EVENT_STREAM: {"schema": {"type": "string"}},
                 },
-            }
+            },
         },
     )
     async def events(
@@ -57,9 +61,11 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
     ) -> Response:
         """In order of `seq`; the next page is in the `Link` header while there is more."""
         async with services.database.read() as session:
-            await repository.find_job(session, scope, task_id)
+            job = await repository.find_job(session, scope, task_id)
         if EVENT_STREAM in request.headers.get("accept", ""):
             start = after if last_event_id is None else _seq(last_event_id)
+            if job.status in TERMINAL and not await _page(services, task_id, start, 1):
+                return Response(status_code=204)  # tells an EventSource not to come back
             stream = _stream(services, task_id, start)
             return StreamingResponse(
                 stream, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"}
@@ -103,7 +109,7 @@ async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator
 
 
 def _seq(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) <= _MAX_SEQ):
+    if not _SEQ.fullmatch(text) or int(text) > _MAX_SEQ:
         raise InvalidInput(
             "The header Last-Event-ID is not valid.",
             [InputProblem("/header/last-event-id", "malformed_seq", "must be a seq of this job")],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.pagination import decode_cursor, encode_cursor
@@ -27,6 +27,17 @@ from optimized_tsp.jobs.submission import JSON
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time in UTC; one that has no year there is refused (the database could not compare it)."""
 
 
 class ExampleView(BaseModel):
@@ -104,8 +115,8 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
         services: ServicesDep,
         scope: Scope = in_scope,
         status: Annotated[list[JobStatus] | None, Query(description="Only these.")] = None,
-        submitted_after: Annotated[AwareDatetime | None, Query(description="RFC 3339.")] = None,
-        submitted_before: Annotated[AwareDatetime | None, Query(description="RFC 3339.")] = None,
+        submitted_after: Annotated[Moment | None, Query(description="RFC 3339.")] = None,
+        submitted_before: Annotated[Moment | None, Query(description="RFC 3339.")] = None,
         tag: Annotated[
             list[str] | None, Query(description="key:value; several must all match.")
         ] = None,
@@ -118,7 +129,7 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             statuses=status or [],
             submitted_after=submitted_after,
             submitted_before=submitted_before,
-            tags=dict(parse_tag(text) for text in tag or []),
+            tags=[parse_tag(text) for text in tag or []],
             name=_storable("name", name),
         )
         before = decode_cursor(cursor) if cursor is not None else None
@@ -152,7 +163,7 @@ def _query(filters: Filters, last: UUID, limit: int) -> str:
         *(("status", status.value) for status in filters.statuses),
         *(("submitted_after", text) for text in time(filters.submitted_after)),
         *(("submitted_before", text) for text in time(filters.submitted_before)),
-        *(("tag", f"{key}:{value}") for key, value in filters.tags.items()),
+        *(("tag", f"{key}:{value}") for key, value in filters.tags),
         *(("name", name) for name in [filters.name] if name is not None),
     ]
     return urlencode(given)
