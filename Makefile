@@ -51,8 +51,8 @@ check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.with_servers $(BIN)/alembic check
 
-bench: $(VENV)/.dev-ready  ## Measure the solvers.
-	@exec $(BIN)/python -m benchmarks.solvers
+bench: $(VENV)/.dev-ready  ## Measure the solvers (DIR=folder of TSPLIB files).
+	@exec $(BIN)/python -m benchmarks.solvers $(DIR)
 
 bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notification.
 	@exec $(BIN)/python -m benchmarks.service
