@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Double, Row, case, cast, func, select
+from sqlalchemy import ColumnElement, Double, Row, case, cast, func, select
 from sqlalchemy.orm import aliased
 
 from optimized_tsp.core.database import ReadSession, WriteSession
@@ -33,11 +33,20 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose jobs, of which solver: nothing outside it exists for the caller."""
+    """Whose jobs, of which solver (None: of all): nothing outside it exists for the caller."""
 
     tenant_id: UUID
-    solver: str
-    version: str
+    solver: str | None = None
+    version: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What is in it, for a query on jobs."""
+        conditions = [Job.tenant_id == self.tenant_id, Job.deleted_at.is_(None)]
+        if self.solver is not None:
+            conditions.append(Job.solver == self.solver)
+        if self.version is not None:
+            conditions.append(Job.version == self.version)
+        return conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,15 @@ class Filters:
 
 async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
     """One job; raises `NotFound`."""
-    row = (await session.execute(_views(scope).where(Job.id == job_id))).first()
+    waiting = aliased(Job)
+    ahead = (
+        select(func.count())
+        .where(waiting.status == JobStatus.SUBMITTED.value, waiting.id <= Job.id)
+        .correlate(Job)
+        .scalar_subquery()
+    )
+    position = case((Job.status == JobStatus.SUBMITTED.value, ahead))
+    row = (await session.execute(_views(scope, position).where(Job.id == job_id))).first()
     if row is None:
         raise _no_job(job_id)
     return _view(row)
@@ -77,7 +94,14 @@ async def list_jobs(
     session: ReadSession, scope: Scope, filters: Filters, *, before: UUID | None, limit: int
 ) -> list[JobView]:
     """Jobs newest first, those submitted before the job `before`."""
-    query = filters.apply(_views(scope)).order_by(Job.id.desc()).limit(limit)
+    # All positions at once: counting for every job of a page takes seconds before a long queue.
+    queue = (
+        select(Job.id, func.row_number().over(order_by=Job.id).label("position"))
+        .where(Job.status == JobStatus.SUBMITTED.value)
+        .subquery()
+    )
+    views = _views(scope, queue.c.position).outerjoin(queue, queue.c.id == Job.id)
+    query = filters.apply(views).order_by(Job.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Job.id < before)
     return [_view(row) for row in await session.execute(query)]
@@ -130,22 +154,10 @@ async def lock_job(session: WriteSession, scope: Scope, job_id: UUID) -> Job:
 
 
 def _in_scope(query: Any, scope: Scope) -> Any:
-    return query.where(
-        Job.tenant_id == scope.tenant_id,
-        Job.solver == scope.solver,
-        Job.version == scope.version,
-        Job.deleted_at.is_(None),
-    )
+    return query.where(*scope.conditions())
 
 
-def _views(scope: Scope) -> Any:
-    waiting = aliased(Job)
-    ahead = (
-        select(func.count())
-        .where(waiting.status == JobStatus.SUBMITTED.value, waiting.id <= Job.id)
-        .correlate(Job)
-        .scalar_subquery()
-    )
+def _views(scope: Scope, queue_position: Any) -> Any:
     running_s = cast(func.extract("epoch", func.now() - Job.run_started_at), Double)
     query = select(
         Job,
@@ -153,7 +165,7 @@ def _views(scope: Scope) -> Any:
         Solution.lower_bound,
         Solution.gap,
         Solution.first_gap,
-        case((Job.status == JobStatus.SUBMITTED.value, ahead)).label("queue_position"),
+        queue_position.label("queue_position"),
         (Job.run_time_s + func.coalesce(running_s, 0.0)).label("elapsed_s"),
     ).outerjoin(Solution, Solution.job_id == Job.id)
     return _in_scope(query, scope)

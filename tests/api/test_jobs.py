@@ -161,6 +161,19 @@ async def test_lists_can_be_filtered_by_status(client: httpx.AsyncClient, db: Da
     assert await listed("status=Submitted&status=Completed") == [waiting, done]
 
 
+async def test_positions_in_the_queue_are_the_same_in_a_list_and_alone(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    submitted = [(await submit(client))["task_id"] for _ in range(4)]
+    await finish(db, OPTIMAL)
+
+    listed = (await client.get(JOBS)).json()
+
+    assert [job["task_id"] for job in listed] == submitted[::-1]
+    assert [job["queue_position"] for job in listed] == [3, 2, 1, None]
+    assert [(await client.get(f"{JOBS}/{job['task_id']}")).json() for job in listed] == listed
+
+
 async def test_every_tag_asked_for_has_to_match(client: httpx.AsyncClient) -> None:
     job = await submit(client, tags={"depot": "north", "day": "monday"})
 
