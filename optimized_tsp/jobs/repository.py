@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Double, Row, case, cast, func, select
+from sqlalchemy import ColumnElement, Double, Row, Subquery, case, cast, func, select
 from sqlalchemy.orm import aliased
 
 from optimized_tsp.core.database import ReadSession, WriteSession
@@ -28,6 +28,7 @@ __all__ = [
     "find_solution",
     "list_jobs",
     "lock_job",
+    "queue_positions",
 ]
 
 
@@ -94,12 +95,7 @@ async def list_jobs(
     session: ReadSession, scope: Scope, filters: Filters, *, before: UUID | None, limit: int
 ) -> list[JobView]:
     """Jobs newest first, those submitted before the job `before`."""
-    # All positions at once: counting for every job of a page takes seconds before a long queue.
-    queue = (
-        select(Job.id, func.row_number().over(order_by=Job.id).label("position"))
-        .where(Job.status == JobStatus.SUBMITTED.value)
-        .subquery()
-    )
+    queue = queue_positions()
     views = _views(scope, queue.c.position).outerjoin(queue, queue.c.id == Job.id)
     query = filters.apply(views).order_by(Job.id.desc()).limit(limit)
     if before is not None:
@@ -142,6 +138,18 @@ async def find_solution(
         "statistics": solution.statistics,
         **{name: stored.get(name) if stored else None for name in own_fields(solver)},
     }
+
+
+def queue_positions() -> Subquery:
+    """Every waiting job's `id` and `position`, 1 for the next.
+
+    All at once: counting for every job of a page takes seconds before a long queue.
+    """
+    return (
+        select(Job.id, func.row_number().over(order_by=Job.id).label("position"))
+        .where(Job.status == JobStatus.SUBMITTED.value)
+        .subquery()
+    )
 
 
 async def lock_job(session: WriteSession, scope: Scope, job_id: UUID) -> Job:

@@ -21,6 +21,7 @@ from optimized_tsp.solvers.contract import (
 from optimized_tsp.solvers.registry import AnySolver, UnfitSolver, all_solvers
 
 __all__ = [
+    "CancelledJobs",
     "JobView",
     "NoticeView",
     "SolutionView",
@@ -153,6 +154,12 @@ class JobView(BaseModel):
     error: str | None
     cancel_requested: bool
     warnings: list[NoticeView] = Field(description="What is legal but probably not meant.")
+
+
+class CancelledJobs(BaseModel):
+    """How many waiting jobs were cancelled."""
+
+    cancelled: int = Field(ge=0)
 
 
 class SolutionView(BaseModel):

@@ -112,13 +112,7 @@ async def cancel_waiting(session: WriteSession, scope: Scope) -> list[UUID]:
     """Cancel up to `CANCELLED_AT_ONCE` waiting jobs; returns which."""
     jobs = await session.scalars(
         select(Job)
-        .where(
-            Job.tenant_id == scope.tenant_id,
-            Job.solver == scope.solver,
-            Job.version == scope.version,
-            Job.status == JobStatus.SUBMITTED.value,
-            Job.deleted_at.is_(None),
-        )
+        .where(Job.status == JobStatus.SUBMITTED.value, *scope.conditions())
         .order_by(Job.id)
         .limit(CANCELLED_AT_ONCE)
         .with_for_update(skip_locked=True)

@@ -7,23 +7,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 
-from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs import repository, service
+from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.endpoints.scope import scope_of
 from optimized_tsp.jobs.repository import Scope
-from optimized_tsp.jobs.schemas import JobView
+from optimized_tsp.jobs.schemas import CancelledJobs, JobView
 from optimized_tsp.jobs.services import ServicesDep
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
-
-
-class CancelledJobs(BaseModel):
-    """How many waiting jobs were cancelled."""
-
-    cancelled: int = Field(ge=0)
 
 
 def add_calls(router: APIRouter, solver: AnySolver) -> None:
@@ -43,11 +35,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
     )
     async def cancel(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> JobView:
         """Safe to repeat; a job that has ended stays as it is. Never removes anything."""
-        async with services.database.write() as session:
-            done = await service.cancel_job(session, scope, task_id)
-        _announce(services.bus, task_id, done)
-        async with services.database.read() as reading:
-            return await repository.find_job(reading, scope, task_id)
+        return await commands.cancel(services, scope, task_id)
 
     @router.delete(
         "/jobs/{task_id}",
@@ -62,13 +50,9 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
         purge: Annotated[bool, Query(description="Remove it whatever its status.")] = False,  # noqa: FBT002 - a query parameter
     ) -> Response:
         """202 and the status when it was active or cancelled already; 204 when it is removed."""
-        async with services.database.write() as session:
-            removed, done = await service.delete_job(session, scope, task_id, purge=purge)
-        _announce(services.bus, task_id, done)
-        if removed is service.Removed.REMOVED:
+        view = await commands.delete(services, scope, task_id, purge=purge)
+        if view is None:
             return Response(status_code=204)
-        async with services.database.read() as reading:
-            view = await repository.find_job(reading, scope, task_id)
         return JSONResponse(view.model_dump(mode="json"), status_code=202)
 
 
@@ -84,19 +68,4 @@ def _add_bulk_cancel(router: APIRouter, solver: AnySolver) -> None:
         scope: Scope = in_scope,
     ) -> CancelledJobs:
         """Every job of yours that no worker has taken yet; running ones go on."""
-        total = 0
-        while True:
-            async with services.database.write() as session:
-                cancelled = await service.cancel_waiting(session, scope)
-            for job_id in cancelled:
-                services.bus.announce(job_id)
-            total += len(cancelled)
-            if len(cancelled) < service.CANCELLED_AT_ONCE:
-                return CancelledJobs(cancelled=total)
-
-
-def _announce(bus: Bus, job_id: UUID, cancelled: service.Cancelled) -> None:
-    if cancelled is service.Cancelled.ASKED:
-        bus.announce_cancel(job_id)
-    elif cancelled is service.Cancelled.AT_ONCE:
-        bus.announce(job_id)
+        return await commands.cancel_waiting(services, scope)

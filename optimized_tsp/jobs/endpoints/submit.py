@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
-from optimized_tsp.jobs import repository, service
+from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.endpoints.scope import job_path, parse_tag, scope_of
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
@@ -82,18 +82,14 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         body = await _body(request, services, solver, name, timeout, tag)
         submission = await services.parser.parse(solver, body)
         replay = None if key is None else Replay(key, _hash(request, body))
-        async with services.database.write() as session:
-            job_id, is_new = await service.submit_once(session, scope, submission, replay)
-        if is_new:
-            services.bus.announce(job_id, ring=True)
+        job_id = await commands.submit(services, scope, submission, replay)
         response.headers["Location"] = job_path(solver, job_id)
         if wait_s:
             view = await _wait(services, scope, job_id, wait_s)
             response.headers["Preference-Applied"] = f"wait={wait_s}"
             response.status_code = 200 if view.status in TERMINAL else 202
             return view
-        async with services.database.read() as reading:
-            return await repository.find_job(reading, scope, job_id)
+        return await commands.view(services, scope, job_id)
 
 
 def _add_validate(router: APIRouter, solver: AnySolver) -> None:
@@ -162,16 +158,12 @@ def _hash(request: Request, body: Body) -> bytes:
 
 
 async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
-    async def view() -> JobView | None:
-        async with services.database.read() as session:
-            found = await repository.find_job(session, scope, job_id)
+    async def ended_view() -> JobView | None:
+        found = await commands.view(services, scope, job_id)
         return found if found.status in TERMINAL else None
 
-    ended = await services.waiters.until(job_id, view, timeout_s=wait_s)
-    if ended is not None:
-        return ended
-    async with services.database.read() as session:
-        return await repository.find_job(session, scope, job_id)
+    ended = await services.waiters.until(job_id, ended_view, timeout_s=wait_s)
+    return ended if ended is not None else await commands.view(services, scope, job_id)
 
 
 def _body_of(solver: AnySolver) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""What callers have done to their jobs, by REST or by websocket.
+
+Each is a whole transaction and, after its commit, the ring or the announcement that belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs import repository, service
+from optimized_tsp.jobs.idempotency import Replay
+from optimized_tsp.jobs.repository import Scope
+from optimized_tsp.jobs.schemas import CancelledJobs, JobView
+from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.submission import ParsedSubmission
+
+__all__ = ["cancel", "cancel_waiting", "delete", "submit", "view"]
+
+
+async def submit(
+    services: Services,
+    scope: Scope,
+    submission: ParsedSubmission,
+    replay: Replay | None = None,
+    *,
+    created: Callable[[UUID], None] | None = None,
+) -> UUID:
+    """Store the job, unless `replay` did so before, and ring for a worker; returns its id.
+
+    `created` is called with the id before the commit: before anybody can see an event of the job.
+    """
+    async with services.database.write() as session:
+        job_id, is_new = await service.submit_once(session, scope, submission, replay)
+        if created is not None:
+            created(job_id)
+    if is_new:
+        services.bus.announce(job_id, ring=True)
+    return job_id
+
+
+async def view(services: Services, scope: Scope, job_id: UUID) -> JobView:
+    """A job's status; raises `NotFound`."""
+    async with services.database.read() as session:
+        return await repository.find_job(session, scope, job_id)
+
+
+async def cancel(services: Services, scope: Scope, job_id: UUID) -> JobView:
+    """Stop a job and keep its best solution; safe to repeat. Raises `NotFound`."""
+    async with services.database.write() as session:
+        done = await service.cancel_job(session, scope, job_id)
+    _announce(services.bus, job_id, done)
+    return await view(services, scope, job_id)
+
+
+async def delete(services: Services, scope: Scope, job_id: UUID, *, purge: bool) -> JobView | None:
+    """Cancel an active job; remove an ended one (with `purge` any), None then."""
+    async with services.database.write() as session:
+        removed, done = await service.delete_job(session, scope, job_id, purge=purge)
+    _announce(services.bus, job_id, done)
+    if removed is service.Removed.REMOVED:
+        return None
+    return await view(services, scope, job_id)
+
+
+async def cancel_waiting(services: Services, scope: Scope) -> CancelledJobs:
+    """Cancel every job of the caller that no worker has taken yet; running ones go on."""
+    total = 0
+    while True:
+        async with services.database.write() as session:
+            cancelled = await service.cancel_waiting(session, scope)
+        for job_id in cancelled:
+            services.bus.announce(job_id)
+        total += len(cancelled)
+        if len(cancelled) < service.CANCELLED_AT_ONCE:
+            return CancelledJobs(cancelled=total)
+
+
+def _announce(bus: Bus, job_id: UUID, cancelled: service.Cancelled) -> None:
+    if cancelled is service.Cancelled.ASKED:
+        bus.announce_cancel(job_id)
+    elif cancelled is service.Cancelled.AT_ONCE:
+        bus.announce(job_id)
