@@ -30,7 +30,8 @@ class Services:
     waiters: Waiters
 
 
-def _services(connection: HTTPConnection) -> Services:
+async def _services(connection: HTTPConnection) -> Services:
+    # A coroutine, though it awaits nothing: FastAPI runs plain functions in a thread.
     services: Services = connection.app.state.services
     return services
 
