@@ -15,6 +15,7 @@ from pydantic import (
     RedisDsn,
     SecretStr,
     TypeAdapter,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -51,7 +52,10 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Settings, read from the environment once per process. Times are in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
+    # What was given is not shown in errors: it may be a password.
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port the API listens on.")
@@ -135,6 +139,15 @@ class Settings(BaseSettings):
                 "to use your own servers, or neither for the embedded ones"
             )
         if self.database_url is not None and self.redis_url is not None:
-            TypeAdapter(PostgresDsn).validate_python(self.database_url.get_secret_value())
-            TypeAdapter(RedisDsn).validate_python(self.redis_url.get_secret_value())
+            _check_url("DATABASE_URL", PostgresDsn, self.database_url)
+            _check_url("REDIS_URL", RedisDsn, self.redis_url)
         return self
+
+
+def _check_url(name: str, kind: type[PostgresDsn | RedisDsn], url: SecretStr) -> None:
+    """Name what is wrong without showing the address: it holds a password."""
+    try:
+        TypeAdapter(kind).validate_python(url.get_secret_value())
+    except ValidationError as error:
+        reason = error.errors(include_input=False)[0]["msg"]
+        raise ValueError(f"{ENV_PREFIX}{name}: {reason}") from None

@@ -73,6 +73,7 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_pre_ping=True,
+            hide_parameters=True,  # errors are logged: callers' data and hashes are not to be
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
             connect_args={

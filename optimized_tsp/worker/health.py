@@ -55,7 +55,11 @@ async def heard_within(database_url: str, silence_s: float) -> bool:
 
 def main() -> int:
     """Exit status 0 when healthy, else 1 and a reason on stderr."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValueError as error:
+        sys.stderr.write(f"optimized-tsp: {error}\n")
+        return 1
     if settings.database_url is None:
         sys.stderr.write("optimized-tsp: set OPTIMIZED_TSP_DATABASE_URL\n")
         return 1

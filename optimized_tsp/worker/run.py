@@ -124,6 +124,7 @@ class JobRun:
         match await self._run_solver():
             case SolverFault() as fault:
                 self._log.error("solver_fault", error=fault.message, details=fault.details)
+                await self._store_best(fault)
                 await self._fail(fault.message)
             case SolverCrashed() as crash:
                 await self._end_after_crash(crash)
@@ -198,9 +199,14 @@ class JobRun:
         )
         self._log.info("job_ended", status=status, cost=report.cost, gap=report.gap)
 
+    async def _store_best(self, ending: SolverCrashed | SolverFault) -> None:
+        """Store what was checked, and held back, before the solver came to grief."""
+        best = ending.best
+        if best is not None:
+            await self._store(Progress(best.solution, best.lower_bound, self._used_s()))
+
     async def _end_after_crash(self, crash: SolverCrashed) -> None:
-        if crash.best is not None:
-            await self._store(Progress(crash.best.solution, crash.best.lower_bound, self._used_s()))
+        await self._store_best(crash)
         status = await self._insist(
             lambda s: outcomes.record_crash(
                 s, self._claim, reason=crash.reason, elapsed_s=self._used_s()

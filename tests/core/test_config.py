@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from optimized_tsp.core.config import Settings
@@ -50,6 +52,26 @@ def test_passwords_do_not_show() -> None:
         redis_url="redis://:hidden-word@127.0.0.1/0",
     )
     assert "hidden-word" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "mysql://u:hidden-word@127.0.0.1/db"),
+        ("DATABASE_URL", "hidden-word"),
+        ("REDIS_URL", "http://:hidden-word@127.0.0.1/0"),
+    ],
+)
+def test_a_wrong_address_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv("OPTIMIZED_TSP_DATABASE_URL", "postgresql://u@127.0.0.1/db")
+    monkeypatch.setenv("OPTIMIZED_TSP_REDIS_URL", "redis://127.0.0.1/0")
+    monkeypatch.setenv(f"OPTIMIZED_TSP_{name}", url)
+    with pytest.raises(ValueError, match=f"OPTIMIZED_TSP_{name}: ") as caught:
+        Settings()
+    assert "hidden-word" not in str(caught.value)
+    assert "hidden-word" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -171,6 +171,14 @@ def fail(run: Run) -> Any:
     raise ValueError("the numbers do not add up\nsecond line")
 
 
+def improve_then_fail(run: Run) -> Any:
+    """The better solution comes once the first was taken, and too early to be stored at once."""
+    run.publish(8, 1)
+    time.sleep(0.05)
+    run.publish(7, 1)
+    raise ValueError("no more")
+
+
 def call_sys_exit(_: Run) -> Any:
     sys.exit("had enough")
 
@@ -260,6 +268,7 @@ BEHAVIOURS: dict[str, Callable[[Run], Any]] = {
         hold_the_interpreter,
         ignore_stop,
         improve_start,
+        improve_then_fail,
         infeasible,
         infeasible_beside_solution,
         leak,

@@ -79,6 +79,16 @@ async def test_an_exception_fails_the_job_and_keeps_its_best_solution(
     assert (story.cost, story.job.crashes) == (8, 0)
 
 
+async def test_a_solution_held_back_when_the_solver_fails_is_stored(
+    fleet: RunningStack, submit: Submit, until_ended: Until
+) -> None:
+    fleet.start_worker()
+
+    story = await until_ended(await submit("improve_then_fail"))
+
+    assert (story.status, story.cost) == (JobStatus.FAILED, 7)
+
+
 async def test_a_wrong_solution_is_an_error_of_ours_and_never_shown(
     fleet: RunningStack, submit: Submit, until_ended: Until
 ) -> None:
