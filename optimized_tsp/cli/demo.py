@@ -36,7 +36,8 @@ def _solve(api_url: str) -> ExitCode:
     with Service(find_service(api_url)) as service:
         jobs = f"{solver_path(solver.name, solver.version)}/jobs"
         job = service.submit(jobs, orjson.dumps(example.submission), key=str(uuid4()))
-        end = watch_to_end(service, job, title=example.name, wait_s=job["timeout"] + _PATIENCE_S)
+        patience_s = job["timeout"] + _PATIENCE_S
+        end = watch_to_end(service, job, title=example.name, wait_s=patience_s, history=True)
         if end_code(end) is not ExitCode.OK:
             complain(f"the example was not solved: {end['error'] or end['status']}")
             return end_code(end)

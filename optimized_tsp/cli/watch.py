@@ -51,14 +51,16 @@ def watch_to_end(
     title: str | None = None,
     wait_s: float | None = None,
     quiet: bool = False,
+    history: bool = False,
     hear: Hear | None = None,
 ) -> Job:
     """Follow a job to its end; returns its status with what the last event says.
 
-    Shows progress on stderr, unless `quiet`, and gives every event to `hear`. Raises
-    `WaitTimedOut`, `Rejected`, `Unreachable`.
+    Shows progress on stderr, unless `quiet`, and gives every event to `hear`; with `history` a
+    terminal keeps a line of each better tour and bound. Raises `WaitTimedOut`, `Rejected`,
+    `Unreachable`.
     """
-    screen = _Screen(job, title=title, quiet=quiet)
+    screen = _Screen(job, title=title, quiet=quiet, history=history)
     end = dict(job)
     with screen.shown():
         for event in Follower(service, job, say=screen.say, wait_s=wait_s):
@@ -114,8 +116,9 @@ def why_infeasible(service: Service, job: Job) -> str:
 class _Screen:
     """Progress of one job on stderr: two live rows on a terminal, else a line per event."""
 
-    def __init__(self, job: Job, *, title: str | None, quiet: bool) -> None:
+    def __init__(self, job: Job, *, title: str | None, quiet: bool, history: bool) -> None:
         self._quiet = quiet
+        self._history = history
         self._console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._progress = SolveProgress(
             title or job["name"] or job["task_id"], time_limit_s=job["timeout"], waiting=True
@@ -142,7 +145,8 @@ class _Screen:
             self._progress.start(seen.elapsed_s + _age_s(event))
             self._progress.update(seen)
             line = self._progress.line(seen)
-        if not (self._quiet or self._console.is_terminal):
+        kept = not self._console.is_terminal or (self._history and kind in _PROGRESS)
+        if kept and not self._quiet:
             self._console.print(line)
 
 
