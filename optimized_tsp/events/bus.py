@@ -54,7 +54,11 @@ def ring_message() -> bytes:
 
 
 class Bus:
-    """One process's connection to Redis."""
+    """One process's connection to Redis.
+
+    What is to be said while something is being sent goes together with the next round: thousands
+    of announcements at once need one connection, not thousands.
+    """
 
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
@@ -65,38 +69,54 @@ class Bus:
             retry=Retry(NoBackoff(), 1),
         )
         self._paused_until = 0.0
-        self._pending: set[asyncio.Task[None]] = set()
+        self._rings = 0
+        self._publications: dict[tuple[Channel, UUID], None] = {}  # in order, each once
+        self._sending: asyncio.Task[None] | None = None
 
     def ring(self) -> None:
         """Wake a worker, in the background."""
-        self._in_background(ring=True, publications=[])
+        self._rings += 1
+        self._in_background()
 
     def announce(self, job_id: UUID, *, ring: bool = False) -> None:
         """Say that a job has new events (and wake a worker), in the background."""
-        self._in_background(ring=ring, publications=[(Channel.EVENTS, job_id)])
+        self._rings += ring
+        self._publications[Channel.EVENTS, job_id] = None
+        self._in_background()
 
     def announce_cancel(self, job_id: UUID) -> None:
         """Tell the worker that runs the job that it should stop, in the background."""
-        self._in_background(ring=False, publications=[(Channel.CONTROL, job_id)])
+        self._publications[Channel.CONTROL, job_id] = None
+        self._in_background()
 
-    def _in_background(self, *, ring: bool, publications: list[tuple[Channel, UUID]]) -> None:
+    def _in_background(self) -> None:
         if monotonic() < self._paused_until:
-            return
-        task = asyncio.create_task(self._send(ring=ring, publications=publications))
-        self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+            self._take()
+        elif self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
 
-    async def _send(self, *, ring: bool, publications: list[tuple[Channel, UUID]]) -> None:
+    def _take(self) -> tuple[int, list[tuple[Channel, UUID]]]:
+        rings, publications = min(self._rings, RINGS_KEPT), list(self._publications)
+        self._rings = 0
+        self._publications.clear()
+        return rings, publications
+
+    async def _send(self) -> None:
+        while self._rings or self._publications:
+            await self._send_once(*self._take())
+
+    async def _send_once(self, rings: int, publications: list[tuple[Channel, UUID]]) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
-                if ring:
-                    pipe.lpush(RING_KEY, ring_message())
+                if rings:
+                    pipe.lpush(RING_KEY, *[ring_message() for _ in range(rings)])
                     pipe.ltrim(RING_KEY, 0, RINGS_KEPT - 1)
                 for channel, job_id in publications:
                     pipe.publish(channel.value, job_id.bytes)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             self._paused_until = monotonic() + _PAUSE_S
+            self._take()
             logger.warning("redis_unreachable", error=str(error), effect="slower, nothing lost")
 
     async def ping(self) -> bool:
@@ -129,6 +149,6 @@ class Bus:
 
     async def close(self) -> None:
         """Wait for what is being sent, then disconnect."""
-        if self._pending:
-            await asyncio.wait(self._pending, timeout=1.0)
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=1.0)
         await self._redis.aclose()
