@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
-from optimized_tsp.solvers.tsp.arcs import IntArray
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["CircuitResult", "solve_circuit"]
@@ -87,6 +87,13 @@ class _Run:
         self._target = target
         self._on_bound = on_bound
         self._left = False
+        # Every tour leaves every node once, so what that costs at least is left out of the model:
+        # smaller numbers are kinder to its linear relaxation.
+        costs = search.graph.between(source, target)
+        least = np.full(search.graph.num_nodes, NO_EDGE)
+        np.minimum.at(least, source, costs)
+        self._reduced = costs - least[source]
+        self._left_out = int(least.sum())
         self._solver = cp_model.CpSolver()
         # More workers share the cores with less useful strategies (and with the tour heuristic).
         self._solver.parameters.num_workers = 1
@@ -112,14 +119,14 @@ class _Run:
         if status == cp_model.INFEASIBLE:
             return CircuitResult(no_tour=True)
         # The integer, not the double beside it, which may be a unit off from 2^52 on.
-        return CircuitResult(self._solver.response_proto.inner_objective_lower_bound)
+        bound = self._solver.response_proto.inner_objective_lower_bound
+        return CircuitResult(self._left_out + bound)
 
     def _build(self, model: cp_model.CpModel) -> list[cp_model.IntVar]:
         source, target = self._source, self._target
         literals = [model.new_bool_var("") for _ in range(len(source))]
         model.add_circuit(list(zip(source.tolist(), target.tolist(), literals, strict=True)))
-        costs = self._search.graph.between(source, target).tolist()
-        model.minimize(cp_model.LinearExpr.weighted_sum(literals, costs))
+        model.minimize(cp_model.LinearExpr.weighted_sum(literals, self._reduced.tolist()))
         tour = self._search.tour
         if tour is not None:
             successor = np.empty_like(tour)
@@ -130,7 +137,7 @@ class _Run:
 
     def _take_bound(self, bound: float) -> None:
         if not self._left and abs(bound) < _EXACT_DOUBLE:
-            self._on_bound(math.floor(bound + 1e-6))
+            self._on_bound(self._left_out + math.floor(bound + 1e-6))
 
     def _take_tour(self, used: NDArray[np.bool_]) -> None:
         if self._left:

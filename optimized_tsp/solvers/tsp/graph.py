@@ -29,13 +29,20 @@ DENSE_LIMIT = 5_000
 
 
 class DenseGraph:
-    """Costs as a matrix (n, n) with `NO_EDGE` where there is none and on the diagonal."""
+    """Costs as a matrix (n, n) with `NO_EDGE` where there is none and on the diagonal.
 
-    def __init__(self, costs: IntArray, *, symmetric: bool, complete: bool) -> None:
+    Whether it is `symmetric` and `complete` is looked up where it is not known.
+    """
+
+    def __init__(
+        self, costs: IntArray, *, symmetric: bool | None = None, complete: bool | None = None
+    ) -> None:
         np.fill_diagonal(costs, NO_EDGE)
         self.costs = costs
         self.num_nodes = len(costs)
-        self.symmetric = symmetric
+        self.symmetric = np.array_equal(costs, costs.T) if symmetric is None else symmetric
+        if complete is None:
+            complete = int(np.count_nonzero(costs == NO_EDGE)) == self.num_nodes
         self.complete = complete
 
     def arcs(self) -> tuple[IntArray, IntArray]:
@@ -104,21 +111,13 @@ def build_graph(instance: TspInstance) -> Graph:
         points = np.array(instance.coordinates, dtype=np.float64)
         return PointGraph(Distances(points, instance.metric, instance.scale))
     if instance.matrix is not None:
-        return _dense(np.stack([matrix_row(row) for row in instance.matrix]))
+        return DenseGraph(np.stack([matrix_row(row) for row in instance.matrix]))
     source, target, cost = edge_columns(instance.edges or [])
     if num_nodes > DENSE_LIMIT:
         return ArcGraph(num_nodes, source, target, cost)
     costs = np.full((num_nodes, num_nodes), NO_EDGE)
     np.minimum.at(costs, (source, target), cost)
-    return _dense(costs)
-
-
-def _dense(costs: IntArray) -> DenseGraph:
-    num_nodes = len(costs)
-    np.fill_diagonal(costs, NO_EDGE)
-    missing = int(np.count_nonzero(costs == NO_EDGE))
-    symmetric = np.array_equal(costs, costs.T)
-    return DenseGraph(costs, symmetric=symmetric, complete=missing == num_nodes)
+    return DenseGraph(costs)
 
 
 def tour_cost(graph: Graph, order: IntArray) -> int | None:

@@ -168,24 +168,25 @@ class _SparseGraph:
 
     def ascend(self, start: IntArray, target: float | None, over: Callable[[], bool]) -> FloatArray:
         """Penalties that raise the bound towards `target`; without a tour it may have no end."""
-        penalties: FloatArray = start.astype(np.float64)
-        best, best_penalties = -np.inf, penalties.copy()
-        last = np.zeros(len(penalties))
+        penalties = start.astype(np.float64)
+        best, best_penalties = -np.inf, start.astype(np.float64)
+        last: FloatArray = np.zeros(len(penalties))
         step, idle = _FIRST_STEP, 0
         for _ in range(_MOST_STEPS):
             bound, degree = self.one_tree(penalties)
-            excess = degree - 2.0
+            excess = (degree - 2).astype(np.float64)
             norm = float(excess @ excess)
             idle = 0 if bound > best + _PROGRESS * abs(best) else idle + 1
             if bound > best:
-                best, best_penalties = bound, penalties
+                best = bound
+                best_penalties[:] = penalties
             if idle > _PATIENCE:
                 step, idle = step * 0.7, 0
             if norm == 0.0 or step < _LAST_STEP or over():
                 break
             gap = (1.01 * best if target is None else target) - bound
             length = step * max(gap, 1e-9 * abs(bound)) / norm
-            move = length * (0.7 * excess + 0.3 * last)
-            penalties = (penalties + move).clip(-self._limit, self._limit)
+            penalties += length * (0.7 * excess + 0.3 * last)
+            np.clip(penalties, -self._limit, self._limit, out=penalties)
             last = excess
         return best_penalties
