@@ -14,7 +14,8 @@ __all__ = ["check_tour"]
 def check_tour(instance: TspInstance, solution: TspSolution) -> None:
     """Raise `InvalidSolution` unless the tour visits every node once, along edges, at its cost."""
     order = solution.node_order
-    _check_order(order, instance.node_count)
+    reading = instance.tsplib_reading if instance.tsplib is not None else None
+    _check_order(order, instance.node_count if reading is None else reading.num_nodes)
     cost = 0 if len(order) == 1 else _sum_of_edges(instance, [*pairwise(order), (order[-1], 0)])
     if cost != solution.cost:
         raise InvalidSolution(f"The tour costs {cost}, not {solution.cost}.")
@@ -38,6 +39,8 @@ def _sum_of_edges(instance: TspInstance, steps: list[tuple[int, int]]) -> int:
     if instance.coordinates is not None and instance.metric is not None:
         distance, points = distance_rule(instance.metric), instance.coordinates
         return sum(distance(points[i], points[j], instance.scale) for i, j in steps)
+    if instance.tsplib is not None:
+        return _sum_in_file(instance.tsplib_reading, steps)
     if instance.matrix is not None:
         costs: dict[tuple[int, int], int | None] = {(i, j): instance.matrix[i][j] for i, j in steps}
     else:

@@ -1,7 +1,7 @@
 """An instance as the algorithms see it: exact integer costs between nodes.
 
 A point graph computes costs from coordinates when asked for. A dense graph holds a full matrix.
-Given edges between too many nodes for a matrix are an arc graph.
+Given edges between many nodes are an arc graph first.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ __all__ = [
 
 DENSE_LIMIT = 5_000
 """Nodes up to which coordinates and edges are made a full matrix (200 MB)."""
+
+_SMALL = 1_500
+"""Nodes up to which a full matrix of edges costs next to nothing (18 MB)."""
 
 
 class DenseGraph:
@@ -100,6 +103,12 @@ class ArcGraph:
         place = np.minimum(np.searchsorted(self._keys, wanted), self.num_arcs - 1)
         return np.where(self._keys[place] == wanted, self.costs[place], NO_EDGE)
 
+    def dense(self) -> DenseGraph:
+        """The same graph with a full matrix."""
+        costs = np.full((self.num_nodes, self.num_nodes), NO_EDGE)
+        costs[self.arcs()] = self.costs
+        return DenseGraph(costs)
+
 
 Graph: TypeAlias = DenseGraph | PointGraph | ArcGraph
 
@@ -113,7 +122,7 @@ def build_graph(instance: TspInstance) -> Graph:
     if instance.matrix is not None:
         return DenseGraph(np.stack([matrix_row(row) for row in instance.matrix]))
     source, target, cost = edge_columns(instance.edges or [])
-    if num_nodes > DENSE_LIMIT:
+    if num_nodes > _SMALL:
         return ArcGraph(num_nodes, source, target, cost)
     costs = np.full((num_nodes, num_nodes), NO_EDGE)
     np.minimum.at(costs, (source, target), cost)

@@ -7,12 +7,17 @@ exactness) is checked by `validation.py`. Importing this module is cheap: no num
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from optimized_tsp.solvers.contract import SolverParameters, StrictModel
+
+if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.check_tsplib import TsplibReading
+    from optimized_tsp.solvers.tsp.tsplib import TsplibProblem
 
 __all__ = ["COST_LIMIT", "Edge", "Metric", "TspInstance", "TspParameters", "TspSolution"]
 
@@ -49,13 +54,14 @@ _FORMS: dict[str, tuple[str, ...]] = {
     "edges": ("num_nodes", "edges"),
     "coordinates": ("coordinates", "metric"),
     "matrix": ("matrix",),
+    "tsplib": ("tsplib",),
 }
 
 
 class TspInstance(StrictModel):
-    """A travelling salesman problem in exactly one of three forms.
+    """A travelling salesman problem in exactly one of four forms.
 
-    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`. Lists fail on their first
+    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`, or `tsplib`. Lists fail on their first
     malformed element, so that a large wrong body costs no more than a right one.
     """
 
@@ -92,6 +98,12 @@ class TspInstance(StrictModel):
         description="Square; matrix[i][j] is the cost (>= 0) from i to j, null where there is no"
         " edge. The diagonal is ignored.",
     )
+    tsplib: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The text of a TSPLIB 95 file (TYPE TSP, ATSP or HCP; every edge-weight type"
+        " but SPECIAL). Its nodes 1 .. n are 0 .. n - 1 in tours; FIXED_EDGES_SECTION is honoured.",
+    )
 
     @model_validator(mode="after")
     def _exactly_one_form(self) -> Self:
@@ -109,7 +121,7 @@ class TspInstance(StrictModel):
         if not given:
             raise PydanticCustomError(
                 "no_form",
-                "Give the problem as num_nodes and edges, coordinates and metric, or matrix",
+                "Give the problem as num_nodes and edges, coordinates and metric, matrix, or tsplib",
             )
         missing = [name for name in _FORMS[given[0]] if getattr(self, name) is None]
         if missing:
@@ -122,9 +134,25 @@ class TspInstance(StrictModel):
             raise PydanticCustomError("scale_without_coordinates", "scale belongs to coordinates")
         return self
 
+    @cached_property
+    def tsplib_problem(self) -> TsplibProblem:
+        """What the text of a file says; raises `TsplibError` where it says nothing."""
+        from optimized_tsp.solvers.tsp.tsplib import parse_tsplib
+
+        return parse_tsplib(self.tsplib or "")
+
+    @cached_property
+    def tsplib_reading(self) -> TsplibReading:
+        """The same text as the check reads it; only for texts that have been parsed."""
+        from optimized_tsp.solvers.tsp.check_tsplib import TsplibReading
+
+        return TsplibReading(self.tsplib or "")
+
     @property
     def node_count(self) -> int:
-        """Number of nodes."""
+        """Number of nodes; raises `TsplibError` where the text of a file is none."""
+        if self.tsplib is not None:
+            return self.tsplib_problem.num_nodes
         for nodes in (self.coordinates, self.matrix):
             if nodes is not None:
                 return len(nodes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, DenseGraph, PointGraph
+from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import find_certificate
 from optimized_tsp.solvers.tsp.large_tours import improve_large_tour
 from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
@@ -31,7 +31,7 @@ def run(search: Search, *, threads: int, seed: int) -> None:
         _enumerate(search, graph.num_nodes)
     elif isinstance(graph, DenseGraph):
         solve_dense(search, graph, threads=threads, seed=seed)
-    elif isinstance(graph, PointGraph) and _may_be_dense(graph, search):
+    elif _may_be_dense(graph, search):
         solve_dense(search, graph.dense(), threads=threads, seed=seed)
     elif isinstance(graph, PointGraph):
         search.note("method", "cells")
@@ -41,7 +41,7 @@ def run(search: Search, *, threads: int, seed: int) -> None:
         settle_sparse(search, graph, seed=seed)
 
 
-def _may_be_dense(graph: PointGraph, search: Search) -> bool:
+def _may_be_dense(graph: PointGraph | ArcGraph, search: Search) -> bool:
     """Few enough nodes for a matrix, and time enough to make use of it."""
     enough_s = _SECONDS_PER_PAIR * graph.num_nodes**2
     return graph.num_nodes <= DENSE_LIMIT and search.remaining() > enough_s

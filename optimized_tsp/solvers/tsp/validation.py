@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optimized_tsp.solvers.contract import InvalidInstance, Problem
 from optimized_tsp.solvers.tsp.metrics import EARTH_RADIUS_M, GEO_RADIUS_KM
-from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, TspInstance
+from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, Metric, TspInstance
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["MAX_PROBLEMS", "validate_instance"]
+__all__ = ["MAX_PROBLEMS", "largest_distance", "validate_instance"]
 
 MAX_PROBLEMS = 100
 """No more problems than this are listed for one instance."""
@@ -30,6 +30,8 @@ def validate_instance(instance: TspInstance) -> None:
         problems = _edge_problems(instance)
     elif instance.matrix is not None:
         problems = _matrix_problems(instance.matrix)
+    elif instance.tsplib is not None:
+        problems = _tsplib_problems(instance)
     else:
         problems = _coordinate_problems(instance)
     found = [problem for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)]
@@ -105,7 +107,7 @@ def _coordinate_problems(instance: TspInstance) -> Iterator[Problem]:
         if outside:
             return
     num_nodes = len(points)
-    largest = _largest_distance(instance, points)
+    largest = largest_distance(instance.metric, points, instance.scale)
     if num_nodes * largest >= COST_LIMIT:
         yield Problem(
             "/coordinates",
@@ -115,12 +117,31 @@ def _coordinate_problems(instance: TspInstance) -> Iterator[Problem]:
         )
 
 
-def _largest_distance(instance: TspInstance, points: NDArray[np.float64]) -> float:
+def _tsplib_problems(instance: TspInstance) -> Iterator[Problem]:
+    """The first thing that is wrong in the text of a file; its parser knows the other rules."""
+    from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT
+    from optimized_tsp.solvers.tsp.tsplib_text import TsplibError
+
+    try:
+        problem = instance.tsplib_problem
+    except TsplibError as error:
+        yield Problem("/tsplib", error.code, str(error))
+        return
+    if problem.fixed_edges and problem.num_nodes > DENSE_LIMIT:
+        yield Problem(
+            "/tsplib",
+            "too_many_nodes_for_fixed_edges",
+            f"line {problem.fixed_edges_line}: FIXED_EDGES_SECTION is honoured with up to"
+            f" {DENSE_LIMIT} nodes, not with {problem.num_nodes}.",
+        )
+
+
+def largest_distance(metric: Metric | None, points: NDArray[np.float64], scale: float) -> float:
     """An upper bound of all distances; exact for MAN_2D and MAX_2D. May be infinite."""
     if len(points) == 1:
         return 0.0
-    real = instance.scale * _largest_length(instance.metric, points)
-    if instance.metric in {"CEIL_2D", "ATT", "GEO"} or not math.isfinite(real):
+    real = scale * _largest_length(metric, points)
+    if metric in {"CEIL_2D", "ATT", "GEO"} or not math.isfinite(real):
         return real + 1.0
     return math.floor(real + 0.5)
 

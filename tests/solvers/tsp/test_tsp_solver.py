@@ -214,3 +214,10 @@ def test_a_large_sparse_graph_is_tried_within_its_limit() -> None:
 def test_an_invalid_instance_is_refused_before_anything_else() -> None:
     with pytest.raises(InvalidInstance, match="self"):
         solve(TspInstance(num_nodes=2, edges=[Edge(1, 1, 5)]))
+
+
+def test_a_ring_of_two_thousand_nodes_is_settled() -> None:
+    """More nodes than are made a matrix at once, fewer than never are."""
+    outcome = solve(graph(2_000, [(node, (node + 1) % 2_000) for node in range(2_000)]))
+    assert outcome.solution_status is SolutionStatus.OPTIMAL
+    assert outcome.cost == 2_000
