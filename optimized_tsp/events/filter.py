@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ARRAY, ColumnElement, Uuid, and_, any_, false, literal, or_
 
 from optimized_tsp.events.models import Event
 from optimized_tsp.events.types import JobEvent
 
-__all__ = ["EventFilter"]
+__all__ = ["EventFilter", "Wanted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,49 @@ class EventFilter:
             key, value = self.tag
             conditions.append(Event.tags.contains({key: value}))
         return conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a reader gets: the events it subscribed to, and all of the jobs it follows beside them.
+
+    Each part begins behind a position of its own: `subscribed` (None: nothing) behind `after`,
+    `followed` behind `followed_after`. The ids of `followed` must be jobs the reader may see; they
+    may change while this is in use.
+    """
+
+    subscribed: EventFilter | None
+    after: int
+    followed: Collection[UUID] = ()
+    followed_after: int = 0
+
+    @property
+    def start(self) -> int:
+        """The position behind which there may be something wanted."""
+        return min(self.after, self.followed_after) if self.followed else self.after
+
+    @property
+    def task_id(self) -> UUID | None:
+        """The one job whose events are wanted, None when there may be others."""
+        return None if self.followed or self.subscribed is None else self.subscribed.task_id
+
+    def matches(self, event: JobEvent) -> bool:
+        """Whether the reader wants this event."""
+        if event.position > self.followed_after and event.task_id in self.followed:
+            return True
+        return (
+            self.subscribed is not None
+            and event.position > self.after
+            and self.subscribed.matches(event)
+        )
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for a query on `Event`."""
+        parts: list[ColumnElement[bool]] = [false()]
+        if self.subscribed is not None:
+            parts.append(and_(Event.position > self.after, *self.subscribed.conditions()))
+        if self.followed:
+            # One array, however many jobs: a list would be as many parameters.
+            jobs = literal(list(self.followed), ARRAY(Uuid()))
+            parts.append(and_(Event.position > self.followed_after, Event.job_id == any_(jobs)))
+        return [or_(*parts)]

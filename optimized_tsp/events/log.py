@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, select, text
 
 from optimized_tsp.core.database import Database, ReadSession, WriteSession
-from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.events.filter import Wanted
 from optimized_tsp.events.models import Event, FeedRetention
 from optimized_tsp.events.types import EventType, JobEvent
 
@@ -169,7 +169,7 @@ async def events_of_job(
 
 
 async def replay_page(
-    session: ReadSession, wanted: EventFilter, *, after: int, upto: int, limit: int
+    session: ReadSession, wanted: Wanted, *, after: int, upto: int, limit: int
 ) -> FeedPage:
     """The next page of wanted events with `after` < position <= `upto`, at most `limit`.
 

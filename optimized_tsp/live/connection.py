@@ -1,219 +1,185 @@
-"""One websocket client: what it says, what it is sent, how it ends."""
+"""One websocket client: how it comes in, what it asks for, how it ends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from typing import Never
 
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from sqlalchemy.exc import SQLAlchemyError
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
-from optimized_tsp.events.filter import EventFilter
-from optimized_tsp.live.feed import Feed
-from optimized_tsp.live.messages import (
-    PING,
-    PONG,
-    ClientMessage,
-    Ping,
-    Subscribe,
-    error_frame,
-    expired_frame,
-    parse_message,
-    subscribed_frame,
+from optimized_tsp.core.errors import (
+    InputProblem,
+    InvalidInput,
+    ServiceError,
+    ServiceUnavailable,
+    Unauthorized,
 )
-from optimized_tsp.live.outbox import Frame, Outbox
-from optimized_tsp.live.subscription import CursorExpired, check_cursor, check_job
+from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.jobs.services import Services
+from optimized_tsp.live.feed import Feed, database_trouble
+from optimized_tsp.live.frames import PING, PONG, error_frame
+from optimized_tsp.live.messages import (
+    Auth,
+    InvalidRequest,
+    Ping,
+    Request,
+    SubmitJob,
+    Subscribe,
+)
+from optimized_tsp.live.peer import Gone, Peer
+from optimized_tsp.live.requests import Requests
+from optimized_tsp.live.stream import Stream, TooSlow
+from optimized_tsp.live.subscription import jobs_of
 
 __all__ = ["Connection"]
 
 logger = structlog.get_logger(__name__)
 
-BAD_REQUEST = 4400
 SLOW_READER = 4008
+BAD_REQUEST = 4400
+UNAUTHORIZED = 4401
 TRY_AGAIN_LATER = 1013
 INTERNAL_ERROR = 1011
 _RESUME = "resume from your cursor"
 
-FIRST_MESSAGE_S = 1.0
+AUTH_S = 5.0
 PING_INTERVAL_S = 20.0
-# A socket that takes nothing for this long is reset.
-STALLED_S = 25.0
-# How many frames are sent in one go before others get their turn.
-_BURST = 100
-
-
-class _Gone(Exception):
-    """The client is not there any more."""
-
-
-class _TooSlow(Exception):
-    """The client reads more slowly than its events arrive."""
+# A revoked key ends its connections within 60 s: after this, the 20 s for which a key is
+# remembered to be good, and the time for the last message.
+KEY_CHECK_S = 25.0
+_LAST_WORD_S = 5.0
 
 
 class Connection:
     """Serves one client until it leaves or has to be sent away.
 
     Args:
+        services: what the REST calls work with, too.
         feed: where events come from.
-        websocket: not yet accepted.
-        scope: the events this client may see at all.
-        reset: ends the TCP connection at once.
+        peer: the client, not yet accepted.
+        solver: name and version, when the client may only see one solver's jobs.
+        key: what the client presented in a header; without it a required key is waited for.
     """
 
     def __init__(
-        self, feed: Feed, websocket: WebSocket, scope: EventFilter, reset: Callable[[], None]
+        self,
+        services: Services,
+        feed: Feed,
+        peer: Peer,
+        *,
+        solver: tuple[str, str] | None,
+        key: str | None,
     ) -> None:
+        self._services = services
+        self._authenticator = services.authenticator
         self._feed = feed
-        self._websocket = websocket
-        self._scope = scope
-        self._reset = reset
-        self._waiting_since: float | None = None
-        self._outbox = Outbox(scope)
-        self._stream_task: asyncio.Task[None] | None = None
+        self._peer = peer
+        self._solver = solver
+        self._key = key
 
     async def run(self) -> None:
-        """Accept the client and serve it to the end; raises `ServiceUnavailable` before that."""
+        """Serve the client to the end; raises `ServiceError` before it is accepted."""
+        key_to_come = self._key is None and self._authenticator.required
         # Before the client knows that it is connected: what it does next must not be missed.
-        start = await self._feed.now()
-        upto = self._feed.join(self._outbox, after=start, now=start)
+        client = None if key_to_come else await self._admit()
         try:
-            await self._websocket.accept()
-            async with asyncio.TaskGroup() as tasks:
-                self._stream_task = tasks.create_task(self._stream_by_default(start, upto))
-                tasks.create_task(self._ping())
-                await self._listen(tasks)
-        except* (_Gone, WebSocketDisconnect):
+            await self._peer.accept()
+            if client is None:
+                self._key = await self._presented_key()
+                client = await self._admit()
+            await self._serve(*client)
+        except* Gone:
             pass
-        except* (_TooSlow, ServiceError) as group:
+        except* (TooSlow, ServiceError) as group:
             await self._send_away(group.exceptions[0])
         except* Exception as group:
             logger.exception("live_connection_failed", exc_info=group)
-            await self._close(INTERNAL_ERROR, "an error of ours; " + _RESUME)
+            await self._peer.close(INTERNAL_ERROR, "an error of ours; " + _RESUME)
         finally:
-            self._feed.leave(self._outbox)
+            if client is not None:
+                stream, requests = client
+                stream.close()
+                await requests.finish()
 
-    async def _listen(self, tasks: asyncio.TaskGroup) -> Never:
+    async def _admit(self) -> tuple[Stream, Requests]:
+        with database_trouble():
+            tenant_id = await self._authenticator.tenant_of(self._key)
+        scope = EventFilter(tenant_id, solver=self._solver)
+        stream = Stream(self._feed, scope, self._peer.send)
+        await stream.open()
+        return stream, Requests(self._services, jobs_of(scope), stream, self._peer.send)
+
+    async def _presented_key(self) -> str:
+        try:
+            async with asyncio.timeout(AUTH_S):
+                message = await self._peer.receive()
+        except TimeoutError:
+            message = None
+        if not isinstance(message, Auth):
+            raise Unauthorized(
+                'Send {"type":"auth","key":"<key>"} as the first message, within '
+                f"{AUTH_S:g} seconds, or the header 'Authorization: Bearer <key>'."
+            )
+        return message.key
+
+    async def _serve(self, stream: Stream, requests: Requests) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            stream.begin(tasks)
+            tasks.create_task(self._ping())
+            if self._authenticator.required:
+                tasks.create_task(self._watch_key())
+            await self._listen(stream, requests)
+
+    async def _listen(self, stream: Stream, requests: Requests) -> Never:
         # Whoever only sends never notices that the client has left: this always reads.
         while True:
-            message = await self._receive()
-            if isinstance(message, Ping):
-                await self._send(PONG)
-            elif isinstance(message, Subscribe):
-                await self._stop_stream()
-                self._stream_task = tasks.create_task(self._stream_as_asked(message))
+            try:
+                message = await self._peer.receive()
+            except InvalidRequest as error:
+                await self._peer.send(error_frame(error, error.request_id))
+                continue
+            match message:
+                case Ping():
+                    await self._peer.send(PONG)
+                case Subscribe():
+                    await stream.subscribe(message)
+                case SubmitJob():
+                    await stream.expect_jobs()
+                    await requests.begin(message)
+                case Request():
+                    await requests.begin(message)
+                case Auth():
+                    self._refuse_other(message.key)
 
-    async def _receive(self) -> ClientMessage:
-        received = await self._websocket.receive()
-        if received["type"] == "websocket.disconnect":
-            raise _Gone
-        text = received.get("text")
-        if text is None:
+    def _refuse_other(self, key: str) -> None:
+        if self._authenticator.required and key != self._key:
             raise InvalidInput(
-                "The message is binary.",
-                [InputProblem("", "not_text", "must be a text message with a JSON object")],
+                "This connection has its key already; connect again to use another one.",
+                [InputProblem("/key", "other_key", "must be the key the connection began with")],
             )
-        return parse_message(text)
-
-    async def _stop_stream(self) -> None:
-        if self._stream_task is not None:
-            self._stream_task.cancel()
-            await asyncio.wait([self._stream_task])
-        self._feed.leave(self._outbox)
 
     async def _ping(self) -> Never:
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
-            await self._send(PING)
+            await self._peer.send(PING)
 
-    async def _stream_by_default(self, start: int, upto: int) -> None:
-        """Everything from the moment of connecting, for a client that says nothing at first."""
-        await asyncio.sleep(FIRST_MESSAGE_S)
-        await self._stream(start, upto)
-
-    async def _stream_as_asked(self, message: Subscribe) -> None:
-        wanted = replace(self._scope, task_id=message.task_id, tag=message.key_and_value)
-        try:
-            async with self._feed.reading() as session:
-                await check_job(session, wanted)
-                if message.position is not None:
-                    await check_cursor(session, message.position)
-            now = await self._feed.now()
-            start = now if message.position is None else message.position
-            self._outbox = Outbox(wanted)
-            upto = self._feed.join(self._outbox, after=start, now=now)
-            await self._stream(start, upto)
-        except CursorExpired as expired:
-            self._feed.leave(self._outbox)
-            await self._send(expired_frame(expired.oldest))
-
-    async def _stream(self, position: int, upto: int) -> Never:
-        """Send the wanted events behind `position`; the outbox is open from `upto` on."""
-        outbox = self._outbox
-        await self._send(subscribed_frame(position))
+    async def _watch_key(self) -> Never:
         while True:
-            await self._replay(outbox.wanted, position, upto)
-            position = await self._send_live(outbox, max(position, upto))
-            upto = self._feed.join(outbox, after=position, now=position)
-
-    async def _replay(self, wanted: EventFilter, position: int, upto: int) -> None:
-        async for frames in self._feed.replay(wanted, after=position, upto=upto):
-            for frame in frames:
-                await self._send(frame.text)
-
-    async def _send_live(self, outbox: Outbox, position: int) -> int:
-        """Send what the feed puts into the outbox; when that overflowed, return how far we are."""
-        sent = 0
-        while (frame := await outbox.take()) is not None:
-            await self._send_from(outbox, frame)
-            position = frame.position
-            sent += 1
-            if sent % _BURST == 0:
-                await asyncio.sleep(0)
-        return position
-
-    async def _send_from(self, outbox: Outbox, frame: Frame) -> None:
-        outbox.held_up = True  # seen by others only if the socket makes us wait
-        await self._send(frame.text)
-        outbox.held_up = False
-        if outbox.too_slow:
-            raise _TooSlow
-
-    async def _send(self, text: str) -> None:
-        if self._waiting_since is None:
-            self._waiting_since = _now()
-        try:
-            async with asyncio.timeout(STALLED_S):
-                await self._websocket.send_text(text)
-        except TimeoutError:
-            self._reset()
-            raise _Gone from None
-        self._waiting_since = None
+            await asyncio.sleep(KEY_CHECK_S)
+            # A database that does not answer has revoked nothing.
+            with suppress(SQLAlchemyError, OSError):
+                await self._authenticator.tenant_of(self._key)
 
     async def _send_away(self, error: BaseException) -> None:
-        if isinstance(error, ServiceUnavailable):
-            await self._close(TRY_AGAIN_LATER, _RESUME, error_frame(error))
-        elif isinstance(error, ServiceError):
-            await self._close(BAD_REQUEST, error.title, error_frame(error))
-        else:
-            await self._close(SLOW_READER, _RESUME)
-
-    async def _close(self, code: int, reason: str, last_frame: str | None = None) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
-            return
-        deadline = (self._waiting_since or _now()) + STALLED_S
-        try:
-            async with asyncio.timeout_at(deadline):
-                if last_frame is not None:
-                    await self._websocket.send_text(last_frame)
-                await self._websocket.close(code, reason)
-        except TimeoutError:
-            self._reset()
-        except WebSocketDisconnect:
-            pass
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        match error:
+            case ServiceUnavailable():
+                await self._peer.close(TRY_AGAIN_LATER, _RESUME, error_frame(error))
+            case Unauthorized():
+                frame = error_frame(error)
+                await self._peer.close(UNAUTHORIZED, error.title, frame, within_s=_LAST_WORD_S)
+            case ServiceError():
+                await self._peer.close(BAD_REQUEST, error.title, error_frame(error))
+            case _:
+                await self._peer.close(SLOW_READER, _RESUME)

@@ -6,12 +6,11 @@ import orjson
 from fastapi import APIRouter, Response, WebSocket
 
 from optimized_tsp.core.errors import NotFound, ServiceError
-from optimized_tsp.events.filter import EventFilter
-from optimized_tsp.jobs.caller import Authenticator, bearer_key
+from optimized_tsp.jobs.caller import bearer_key
 from optimized_tsp.live.connection import Connection
-from optimized_tsp.live.feed import Feed, database_trouble
-from optimized_tsp.live.messages import problem_document
+from optimized_tsp.live.frames import problem_document
 from optimized_tsp.live.origin import origin_allowed
+from optimized_tsp.live.peer import Peer
 from optimized_tsp.live.protocol import RESET_EXTENSION
 from optimized_tsp.solvers.registry import find_solver
 
@@ -27,7 +26,7 @@ class OriginRefused(ServiceError):
 
 
 def build_live_router() -> APIRouter:
-    """The endpoints; they find the process's `Feed` in `app.state.feed`."""
+    """The endpoints; they find `Services` and `Feed` of the process in `app.state`."""
     router = APIRouter(tags=["live"])
 
     @router.websocket("/live")
@@ -47,10 +46,11 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
     extension = websocket.scope["extensions"].get(RESET_EXTENSION)
     if extension is None:
         raise RuntimeError("the feed needs uvicorn with live.protocol.websocket_options()")
-    feed: Feed = websocket.app.state.feed
+    state = websocket.app.state
     try:
-        scope = await _admit(websocket, solver)
-        await Connection(feed, websocket, scope, extension["reset"]).run()
+        _check(websocket, solver)
+        peer, key = Peer(websocket, extension["reset"]), bearer_key(websocket)
+        await Connection(state.services, state.feed, peer, solver=solver, key=key).run()
     except ServiceError as error:
         document = problem_document(error) | {"instance": websocket.url.path}
         await websocket.send_denial_response(
@@ -63,15 +63,11 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
         )
 
 
-async def _admit(websocket: WebSocket, solver: tuple[str, str] | None) -> EventFilter:
-    """What the caller may see; raises `ServiceError` for who may see nothing."""
+def _check(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
+    """Raise `ServiceError` for an unknown path and for pages of other sites."""
     if solver is not None and find_solver(*solver) is None:
         name, version = solver
         raise NotFound(f"There is no solver {name} {version}; GET /solvers lists them.")
     origin, host = websocket.headers.get("origin"), websocket.headers.get("host")
     if not origin_allowed(origin, host):
         raise OriginRefused(f"A page of {origin} may not connect to {host}.")
-    authenticator: Authenticator = websocket.app.state.services.authenticator
-    with database_trouble():
-        tenant_id = await authenticator.tenant_of(bearer_key(websocket))
-    return EventFilter(tenant_id, solver=solver)

@@ -15,12 +15,13 @@ from optimized_tsp.core.database import Database, ReadSession
 from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.events.bus import Bus, Channel
-from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.events.filter import Wanted
 from optimized_tsp.events.listen import listen
 from optimized_tsp.events.log import events_after, feed_head, replay_page, sequence
 from optimized_tsp.events.types import JobEvent
 from optimized_tsp.live.outbox import Frame, Outbox
 from optimized_tsp.live.subscription import check_cursor
+from optimized_tsp.live.tours import Tours
 
 __all__ = ["Feed", "database_trouble"]
 
@@ -46,11 +47,11 @@ class Feed:
         self, database: Database, bus: Bus, heard: Callable[[UUID], None] | None = None
     ) -> None:
         """`heard` is called with the job of every doorbell, before anything is read."""
+        self.tours = Tours(self.reading)
         self._database = database
         self._bus = bus
         self._heard = heard
         self._outboxes: dict[Outbox, None] = {}
-        # Every event up to here was offered to every outbox that was open at that time.
         self._position = 0
         self._rung = asyncio.Event()
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
@@ -65,6 +66,11 @@ class Feed:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await end_tasks(self._tasks)
+
+    @property
+    def position(self) -> int:
+        """Every event up to here was offered to every outbox that was open at that time."""
+        return self._position
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[ReadSession]:
@@ -99,9 +105,7 @@ class Feed:
         """Offer it nothing any more."""
         self._outboxes.pop(outbox, None)
 
-    async def replay(
-        self, wanted: EventFilter, *, after: int, upto: int
-    ) -> AsyncGenerator[list[Frame]]:
+    async def replay(self, wanted: Wanted, *, after: int, upto: int) -> AsyncGenerator[list[Frame]]:
         """Wanted events with `after` < position <= `upto`, page by page.
 
         Raises `CursorExpired` when some of them were pruned meanwhile.

@@ -1,4 +1,4 @@
-"""The messages of the websocket feed, both ways (docs/live-feed.md)."""
+"""What a client may say on the websocket (docs/live-feed.md); `frames` has what it is told."""
 
 from __future__ import annotations
 
@@ -7,34 +7,54 @@ from uuid import UUID
 
 import orjson
 from pydantic import Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_json
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError
-from optimized_tsp.events.types import JobEvent, decode_position, encode_position
+from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.events.types import decode_position
 from optimized_tsp.jobs.submission import problems_of
 from optimized_tsp.solvers.contract import StrictModel
 
 __all__ = [
     "MAX_MESSAGE_BYTES",
-    "PING",
-    "PONG",
+    "Auth",
     "ClientMessage",
+    "DeleteJob",
+    "DeleteQueue",
+    "GetJob",
+    "GetQueue",
+    "InvalidRequest",
     "Ping",
     "Pong",
+    "Request",
+    "RequestId",
+    "SubmitJob",
     "Subscribe",
-    "error_frame",
-    "event_frame",
-    "expired_frame",
     "parse_message",
-    "problem_document",
-    "subscribed_frame",
 ]
 
 MAX_MESSAGE_BYTES = 256 * 1024
 """Largest message of a client; a larger one closes the connection with 1009."""
 
-PING = '{"type":"ping"}'
-PONG = '{"type":"pong"}'
+RequestId: TypeAlias = str | int
+"""What a client calls a request of its own; the answer has the same."""
+
+_MAX_ID_LENGTH = 64
+_MAX_ID = 2**53 - 1  # what JavaScript can tell apart
+
+
+class InvalidRequest(InvalidInput):
+    """A message that is not valid, of a client that wants the answer under this `id`."""
+
+    def __init__(self, request_id: RequestId, error: InvalidInput) -> None:
+        super().__init__(error.detail, error.problems)
+        self.request_id = request_id
+
+
+class Auth(StrictModel):
+    """The key of a client that cannot send headers; its first message where keys are required."""
+
+    type: Literal["auth"]
+    key: str = Field(max_length=200)
 
 
 class Subscribe(StrictModel):
@@ -48,7 +68,7 @@ class Subscribe(StrictModel):
     after: str | None = Field(
         default=None, description="The cursor of the last event seen; without it: from now on."
     )
-    tours: bool = Field(default=False, description="Not available in this version.")
+    tours: bool = Field(default=False, description="Solutions with the events that tell of them.")
 
     @field_validator("tag")
     @classmethod
@@ -68,16 +88,6 @@ class Subscribe(StrictModel):
                 "malformed_cursor", "must be a cursor of this feed, unchanged"
             ) from None
         return after
-
-    @field_validator("tours")
-    @classmethod
-    def _refuse_tours(cls, tours: bool) -> bool:  # noqa: FBT001 - pydantic calls it
-        if tours:
-            raise PydanticCustomError(
-                "tours_unavailable",
-                "tours are not sent in this version: leave `tours` out and GET the job's solution",
-            )
-        return tours
 
     @property
     def key_and_value(self) -> tuple[str, str] | None:
@@ -105,19 +115,100 @@ class Pong(StrictModel):
     type: Literal["pong"]
 
 
-ClientMessage: TypeAlias = Subscribe | Ping | Pong
+class Request(StrictModel):
+    """Something that is answered, under the `id` the client chose."""
+
+    id: RequestId
+
+    @field_validator("id", mode="plain")
+    @classmethod
+    def _check_id(cls, value: object) -> RequestId:
+        request_id = _request_id(value)
+        if request_id is None:
+            raise PydanticCustomError(
+                "malformed_id",
+                "must be a string of at most 64 characters or an integer of at most 53 bits",
+            )
+        return request_id
 
 
-_MODELS: dict[str, type[Subscribe] | type[Ping] | type[Pong]] = {
+class SubmitJob(Request):
+    """A problem to solve; the events of the job follow."""
+
+    type: Literal["submitJob"]
+    solver: str | None = Field(default=None, description="Implied on a solver's own feed.")
+    version: str | None = Field(default=None, description="Implied on a solver's own feed.")
+    tours: bool = Field(default=False, description="As in `subscribe`, for this job.")
+    body: bytes = Field(description="The submission, as it would be posted.")
+
+    @field_validator("body", mode="plain")
+    @classmethod
+    def _check_body(cls, value: object) -> bytes:
+        if not isinstance(value, dict):
+            raise PydanticCustomError("not_an_object", "must be a submission, a JSON object")
+        return to_json(value)
+
+
+class GetJob(Request):
+    """The status of a job."""
+
+    type: Literal["getJob"]
+    task_id: UUID
+
+
+class DeleteJob(Request):
+    """Stop a job and keep its best solution."""
+
+    type: Literal["deleteJob"]
+    task_id: UUID
+
+
+class GetQueue(Request):
+    """How many of the caller's jobs wait and run, and the first that wait."""
+
+    type: Literal["getQueue"]
+    limit: int = Field(default=20, ge=0, le=200, description="Most jobs in the answer.")
+
+
+class DeleteQueue(Request):
+    """Cancel all of the caller's jobs that wait."""
+
+    type: Literal["deleteQueue"]
+
+
+ClientMessage: TypeAlias = Auth | Subscribe | Ping | Pong | Request
+
+_MODELS: dict[str, type[Auth | Subscribe | Ping | Pong | Request]] = {
     "subscribe": Subscribe,
+    "submitJob": SubmitJob,
+    "getJob": GetJob,
+    "getQueue": GetQueue,
+    "deleteJob": DeleteJob,
+    "deleteQueue": DeleteQueue,
+    "auth": Auth,
     "ping": Ping,
     "pong": Pong,
 }
 
 
 def parse_message(text: str) -> ClientMessage:
-    """A client's message; raises `InvalidInput` with a pointer to each problem."""
-    model = _MODELS.get(_type_of(text))
+    """A client's message.
+
+    Raises `InvalidInput` with a pointer to each problem; `InvalidRequest` when the message has an
+    `id` to answer under.
+    """
+    message = _object(text)
+    try:
+        return _message(text, str(message.get("type")))
+    except InvalidInput as error:
+        request_id = _request_id(message.get("id"))
+        if request_id is None:
+            raise
+        raise InvalidRequest(request_id, error) from None
+
+
+def _message(text: str, kind: str) -> ClientMessage:
+    model = _MODELS.get(kind)
     if model is None:
         known = ", ".join(_MODELS)
         raise InvalidInput(
@@ -130,7 +221,7 @@ def parse_message(text: str) -> ClientMessage:
         raise InvalidInput("The message is not valid.", problems_of(error)) from None
 
 
-def _type_of(text: str) -> str:
+def _object(text: str) -> dict[str, Any]:
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -143,44 +234,12 @@ def _type_of(text: str) -> str:
             "The message is not a JSON object.",
             [InputProblem("", "not_an_object", 'must be an object such as {"type":"subscribe"}')],
         )
-    return str(message.get("type"))
+    return message
 
 
-def event_frame(event: JobEvent) -> str:
-    """The message that carries an event; made once and sent to everybody who wants it."""
-    return f'{{"type":"event","event":{event.to_json().decode()}}}'
-
-
-def subscribed_frame(position: int) -> str:
-    """The answer to a subscription: events after this cursor follow."""
-    return _frame({"type": "subscribed", "cursor": encode_position(position)})
-
-
-def expired_frame(oldest: int) -> str:
-    """The answer to a cursor that is too old: `cursor` is the oldest that still works."""
-    return _frame({"type": "expired", "cursor": encode_position(oldest)})
-
-
-def error_frame(error: ServiceError) -> str:
-    """What was wrong, before the connection is closed."""
-    return _frame({"type": "error", "error": problem_document(error)})
-
-
-def problem_document(error: ServiceError) -> dict[str, Any]:
-    """The members of an RFC 9457 problem; `code` and `pointer` are those of the first problem."""
-    first = error.problems[0] if error.problems else InputProblem("", error.code, error.detail)
-    return {
-        "type": f"urn:optimized-tsp:problem:{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": first.code,
-        "pointer": first.pointer,
-        "errors": [
-            {"pointer": p.pointer, "code": p.code, "message": p.message} for p in error.problems
-        ],
-    }
-
-
-def _frame(message: dict[str, Any]) -> str:
-    return orjson.dumps(message).decode()
+def _request_id(value: object) -> RequestId | None:
+    if isinstance(value, str):
+        return value if len(value) <= _MAX_ID_LENGTH else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) <= _MAX_ID else None
+    return None

@@ -5,26 +5,41 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import NamedTuple
+from uuid import UUID
 
-from optimized_tsp.events.filter import EventFilter
-from optimized_tsp.events.types import JobEvent
-from optimized_tsp.live.messages import event_frame
+from optimized_tsp.events.filter import Wanted
+from optimized_tsp.events.types import TERMINAL_EVENTS, EventType, JobEvent
+from optimized_tsp.live.frames import event_frame
 
 __all__ = ["Frame", "Outbox"]
 
 MAX_FRAMES = 10_000
 MAX_BYTES = 2**20
 
+_TELL_OF_SOLUTIONS = TERMINAL_EVENTS | {EventType.INCUMBENT}
+
 
 class Frame(NamedTuple):
-    """A message with an event, ready to be sent; every subscriber's queue holds the same one."""
+    """A message with an event, ready to be sent; every subscriber's queue holds the same one.
+
+    `cost` is that of the solution the event tells of, None when it tells of none.
+    """
 
     position: int
     text: str
+    task_id: UUID
+    terminal: bool
+    cost: int | None
 
     @staticmethod
     def of(event: JobEvent) -> Frame:
-        return Frame(event.position, event_frame(event))
+        return Frame(
+            position=event.position,
+            text=event_frame(event),
+            task_id=event.task_id,
+            terminal=event.type in TERMINAL_EVENTS,
+            cost=event.data.get("cost") if event.type in _TELL_OF_SOLUTIONS else None,
+        )
 
 
 class Outbox:
@@ -32,14 +47,16 @@ class Outbox:
 
     It never grows past its bounds. When it is full it takes nothing more (`full`) until it is
     opened again; what it did not take is read from Postgres then. If the socket was what held it up
-    (`held_up`), the reader is too slow (`too_slow`) and what waited is dropped.
+    (`held_up`), the reader is too slow (`too_slow`) and what waited is dropped. While the reader
+    has dealt with everything and waits for more it is `idle`.
     """
 
-    def __init__(self, wanted: EventFilter) -> None:
+    def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.full = False
         self.held_up = False
         self.too_slow = False
+        self.idle = False
         self._after = 0
         self._frames: deque[Frame] = deque()
         self._bytes = 0
@@ -56,6 +73,7 @@ class Outbox:
 
     def put(self, frame: Frame) -> None:
         """Add a frame, or become full."""
+        self.idle = False
         self._something_new.set()
         size = len(frame.text)
         if len(self._frames) < MAX_FRAMES and self._bytes + size <= MAX_BYTES:
@@ -73,6 +91,7 @@ class Outbox:
         while not self._frames:
             if self.full:
                 return None
+            self.idle = True
             self._something_new.clear()
             await self._something_new.wait()
         frame = self._frames.popleft()

@@ -13,7 +13,11 @@ from asyncio.transports import BaseTransport
 from typing import Any, TypedDict
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import PayloadTooBig
+from websockets.frames import Frame, Opcode
 
+from optimized_tsp.core.errors import ServiceError
+from optimized_tsp.live.frames import error_frame
 from optimized_tsp.live.messages import MAX_MESSAGE_BYTES
 
 __all__ = ["RESET_EXTENSION", "FeedProtocol", "WebSocketOptions", "websocket_options"]
@@ -53,6 +57,23 @@ def websocket_options() -> WebSocketOptions:
     )
 
 
+class MessageTooLarge(ServiceError):
+    """A client's message is larger than the limit."""
+
+    status = 413
+    code = "message-too-large"
+    title = "The message is too large."
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A message may have at most {MAX_MESSAGE_BYTES} bytes; submit larger problems with "
+            "POST /{name}_solver/{version}/jobs."
+        )
+
+    def extensions(self) -> dict[str, Any]:
+        return {"limit_bytes": MAX_MESSAGE_BYTES}
+
+
 class FeedProtocol(WebSocketsSansIOProtocol):
     """Bounded in memory and time, whatever the peer does or does not."""
 
@@ -76,9 +97,25 @@ class FeedProtocol(WebSocketsSansIOProtocol):
             self.close_timer.cancel()
             self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
 
+    def handle_parser_exception(self) -> None:
+        """Explain a message that is too large before closing with 1009."""
+        if not isinstance(self.conn.parser_exc, PayloadTooBig):
+            super().handle_parser_exception()
+        elif self.close_timer is None:
+            explanation = Frame(Opcode.TEXT, error_frame(MessageTooLarge()).encode())
+            self.transport.write(explanation.serialize(mask=False))
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1009})
+            # The rest of the message is read and dropped: a connection closed with something
+            # unread is reset, and the peer loses what we said.
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
+
     def shutdown(self) -> None:
         """Say 1012 and leave the peer a moment to take it."""
-        super().shutdown()
+        if self.conn.parser_exc is None:
+            super().shutdown()
         self.loop.call_later(_SHUTDOWN_TIMEOUT_S, self.reset)
 
     def _end(self) -> None:

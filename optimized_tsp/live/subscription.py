@@ -9,8 +9,9 @@ from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.events.filter import EventFilter
 from optimized_tsp.events.log import feed_range
 from optimized_tsp.jobs.models import Job
+from optimized_tsp.jobs.repository import Scope
 
-__all__ = ["CursorExpired", "check_cursor", "check_job"]
+__all__ = ["CursorExpired", "check_cursor", "check_job", "jobs_of"]
 
 
 class CursorExpired(Exception):
@@ -21,16 +22,17 @@ class CursorExpired(Exception):
         self.oldest = oldest
 
 
+def jobs_of(events: EventFilter) -> Scope:
+    """The jobs whose events a client may see."""
+    name, version = events.solver or (None, None)
+    return Scope(events.tenant_id, name, version)
+
+
 async def check_job(session: ReadSession, wanted: EventFilter) -> None:
     """Raise `InvalidInput` when the filter names a job that does not exist for this caller."""
     if wanted.task_id is None:
         return
-    query = select(Job.id).where(
-        Job.id == wanted.task_id, Job.tenant_id == wanted.tenant_id, Job.deleted_at.is_(None)
-    )
-    if wanted.solver is not None:
-        name, version = wanted.solver
-        query = query.where(Job.solver == name, Job.version == version)
+    query = select(Job.id).where(Job.id == wanted.task_id, *jobs_of(wanted).conditions())
     if await session.scalar(query) is None:
         raise InvalidInput(
             f"There is no job {wanted.task_id} here; GET the list of jobs to see which there are.",

@@ -14,14 +14,14 @@ import pytest
 from optimized_tsp.core.errors import ServiceError
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.types import JobEvent, decode_position
-from optimized_tsp.live.messages import (
+from optimized_tsp.live.frames import (
     PONG,
     error_frame,
     event_frame,
     expired_frame,
-    parse_message,
     subscribed_frame,
 )
+from optimized_tsp.live.messages import parse_message
 
 PAGE = (Path(__file__).parents[2] / "docs" / "live-feed.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```json (client|server)\n(.*?)```", PAGE, re.DOTALL)

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from optimized_tsp.events.log import prune_events
-from optimized_tsp.live import connection
+from optimized_tsp.live import peer
 from tests.live.conftest import DEADLINE_S, Jobs, Server, client_of, until
 
 _HANDSHAKE = (
@@ -104,7 +104,7 @@ async def test_a_stalled_reader_is_reset(
     server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given one that reads nothing at all
-    monkeypatch.setattr(connection, "STALLED_S", 1.0)
+    monkeypatch.setattr(peer, "STALLED_S", 1.0)
     job = await jobs.submit()
     async with sleeper_of(server) as sleeper:
         while server.subscribers:
@@ -117,7 +117,7 @@ async def test_a_stalled_reader_is_reset(
 async def test_one_who_stalls_while_history_is_replayed_is_reset(
     server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "STALLED_S", 1.0)
+    monkeypatch.setattr(peer, "STALLED_S", 1.0)
     job = await jobs.submit()
     await jobs.happen(job, 1000, padding=PADDING)
     async with sleeper_of(server, after="0") as sleeper:

@@ -145,7 +145,7 @@ REFUSED = {
     "deep": ("[" * 100_000, "not_json", ""),
     "no object": ("[]", "not_an_object", ""),
     "no type": ("{}", "unknown_type", "/type"),
-    "unknown type": ('{"type":"submitJob"}', "unknown_type", "/type"),
+    "unknown type": ('{"type":"solve"}', "unknown_type", "/type"),
     "type of a wrong type": ('{"type":["subscribe"]}', "unknown_type", "/type"),
     "unknown field": ('{"type":"subscribe","task":1}', "extra_forbidden", "/task"),
     "task_id of a wrong type": ('{"type":"subscribe","task_id":1}', "uuid_type", "/task_id"),
@@ -162,7 +162,6 @@ REFUSED = {
     "empty cursor": ('{"type":"subscribe","after":""}', "malformed_cursor", "/after"),
     "cursor of a wrong type": ('{"type":"subscribe","after":0}', "string_type", "/after"),
     "cursor from the future": ('{"type":"subscribe","after":"ffff"}', "unknown_cursor", "/after"),
-    "tours": ('{"type":"subscribe","tours":true}', "tours_unavailable", "/tours"),
     "tours of a wrong type": ('{"type":"subscribe","tours":1}', "bool_type", "/tours"),
     "binary": (b'{"type":"ping"}', "not_text", ""),
 }
@@ -241,7 +240,7 @@ async def test_one_who_leaves_is_forgotten(server: Server) -> None:
 
 
 async def test_a_defect_of_ours_is_said(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("optimized_tsp.live.connection.subscribed_frame", lambda _: 1 / 0)
+    monkeypatch.setattr("optimized_tsp.live.stream.subscribed_frame", lambda _: 1 / 0)
     async with client_of(server) as client:
         await client.send(type="subscribe")
         assert (await client.closed())[0] == 1011

@@ -1,0 +1,91 @@
+"""The client at the other end of a websocket: what it says, what it is sent, how it is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.live.messages import ClientMessage, parse_message
+
+__all__ = ["Gone", "Peer"]
+
+# A socket that takes nothing for this long is reset.
+STALLED_S = 25.0
+
+
+class Gone(Exception):
+    """The client is not there any more."""
+
+
+class Peer:
+    """One client's websocket, not yet accepted; `reset` ends its TCP connection at once."""
+
+    def __init__(self, websocket: WebSocket, reset: Callable[[], None]) -> None:
+        self._websocket = websocket
+        self._reset = reset
+        self._waiting_since: float | None = None
+
+    async def accept(self) -> None:
+        """Answer the handshake; raises `Gone`."""
+        try:
+            await self._websocket.accept()
+        except (OSError, WebSocketDisconnect):
+            raise Gone from None
+
+    async def receive(self) -> ClientMessage:
+        """The next message; raises `Gone`, and `InvalidInput` as `parse_message` does."""
+        received = await self._websocket.receive()
+        if received["type"] == "websocket.disconnect":
+            raise Gone
+        text = received.get("text")
+        if text is None:
+            raise InvalidInput(
+                "The message is binary.",
+                [InputProblem("", "not_text", "must be a text message with a JSON object")],
+            )
+        return parse_message(text)
+
+    async def send(self, text: str) -> None:
+        """Send a message as soon as the socket takes it; raises `Gone`."""
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            raise Gone
+        if self._waiting_since is None:
+            self._waiting_since = _now()
+        try:
+            async with asyncio.timeout(STALLED_S):
+                await self._websocket.send_text(text)
+        except TimeoutError:
+            self._reset()
+            raise Gone from None
+        except WebSocketDisconnect:
+            raise Gone from None
+        self._waiting_since = None
+
+    async def close(
+        self,
+        code: int,
+        reason: str,
+        last_frame: str | None = None,
+        *,
+        within_s: float = STALLED_S,
+    ) -> None:
+        """Say why and close; a client that does not take that in time is reset."""
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            return
+        deadline = (self._waiting_since or _now()) + within_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                if last_frame is not None:
+                    await self._websocket.send_text(last_frame)
+                await self._websocket.close(code, reason)
+        except TimeoutError:
+            self._reset()
+        except WebSocketDisconnect:
+            pass
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

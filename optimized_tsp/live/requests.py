@@ -1,0 +1,164 @@
+"""What clients ask for under an `id`: submit, see and cancel jobs, see and empty the queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel
+
+from optimized_tsp.core.errors import (
+    InputProblem,
+    InvalidInput,
+    NotFound,
+    ServiceError,
+    ServiceUnavailable,
+)
+from optimized_tsp.core.outages import is_outage
+from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.jobs import commands
+from optimized_tsp.jobs.queue import find_queue
+from optimized_tsp.jobs.repository import Scope
+from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.submission import Body, ParsedSubmission
+from optimized_tsp.live.frames import error_frame, response_frame
+from optimized_tsp.live.messages import (
+    DeleteJob,
+    DeleteQueue,
+    GetJob,
+    GetQueue,
+    Request,
+    SubmitJob,
+)
+from optimized_tsp.live.peer import Gone
+from optimized_tsp.live.stream import Stream
+from optimized_tsp.solvers.registry import AnySolver, find_solver
+
+__all__ = ["MAX_IN_FLIGHT", "Requests"]
+
+logger = structlog.get_logger(__name__)
+
+MAX_IN_FLIGHT = 16
+
+
+class Requests:
+    """Works on the requests of one client, `MAX_IN_FLIGHT` at a time.
+
+    Args:
+        services: what the REST calls work with, too.
+        scope: the jobs this client may see at all.
+        stream: where the events of its jobs go.
+        send: sends a message; raises `Gone`.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        scope: Scope,
+        stream: Stream,
+        send: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._services = services
+        self._scope = scope
+        self._stream = stream
+        self._send = send
+        self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, request: Request) -> None:
+        """Begin to work on a request, when there is room; who waits for that reads no others."""
+        await self._room.acquire()
+        task = asyncio.create_task(self._work(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def finish(self) -> None:
+        """Wait for what was begun: a client that has left wanted it nevertheless."""
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            await end_tasks(self._tasks)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.release()
+
+    async def _work(self, request: Request) -> None:
+        with suppress(Gone):
+            try:
+                await self._answer(request)
+            except Gone:
+                raise
+            except Exception as error:  # noqa: BLE001 - all are told, those of ours are logged
+                await self._send(error_frame(_told(error), request.id))
+
+    async def _answer(self, request: Request) -> None:
+        if isinstance(request, SubmitJob):
+            with self._stream.following(tours=request.tours) as follow:
+                view = await self._submit(request, follow)
+                await self._send(response_frame(request.id, view))
+        else:
+            await self._send(response_frame(request.id, await self._result(request)))
+
+    async def _result(self, request: Request) -> BaseModel:
+        match request:
+            case GetJob():
+                return await commands.view(self._services, self._scope, request.task_id)
+            case GetQueue():
+                async with self._services.database.read() as session:
+                    return await find_queue(session, self._scope, limit=request.limit)
+            case DeleteJob():
+                return await commands.cancel(self._services, self._scope, request.task_id)
+            case DeleteQueue():
+                return await commands.cancel_waiting(self._services, self._scope)
+        raise TypeError(f"{request!r} is no request")
+
+    async def _submit(self, request: SubmitJob, follow: Callable[[UUID], None]) -> BaseModel:
+        solver = self._solver(request)
+        scope = Scope(self._scope.tenant_id, solver.name, solver.version)
+        submission = await self._parse(solver, request.body)
+        job_id = await commands.submit(self._services, scope, submission, created=follow)
+        return await commands.view(self._services, scope, job_id)
+
+    def _solver(self, request: SubmitJob) -> AnySolver:
+        given = (request.solver or self._scope.solver, request.version or self._scope.version)
+        here = (self._scope.solver, self._scope.version)
+        if None not in here and given != here:
+            raise InvalidInput(
+                "This is the feed of another solver.",
+                [InputProblem("/solver", "other_solver", f"must be {here[0]} {here[1]} or absent")],
+            )
+        name, version = given
+        if name is None or version is None:
+            field = "/version" if name else "/solver"
+            raise InvalidInput(
+                "On the feed of all solvers a job names its solver.",
+                [InputProblem(field, "missing", "must be given; GET /solvers lists them")],
+            )
+        solver = find_solver(name, version)
+        if solver is None:
+            raise NotFound(f"There is no solver {name} {version}; GET /solvers lists them.")
+        return solver
+
+    async def _parse(self, solver: AnySolver, body: bytes) -> ParsedSubmission:
+        try:
+            return await self._services.parser.parse(solver, Body(body))
+        except InvalidInput as error:
+            problems = [replace(p, pointer=f"/body{p.pointer}") for p in error.problems]
+            raise InvalidInput(error.detail, problems) from None
+
+
+def _told(error: Exception) -> ServiceError:
+    """What the client is told about an error."""
+    if isinstance(error, ServiceError):
+        return error
+    if is_outage(error):
+        logger.warning("database_unavailable", error=repr(error))
+        return ServiceUnavailable("The database does not answer; try again a little later.")
+    logger.error("live_request_failed", exc_info=error)
+    return ServiceError("This is a defect of ours; it was logged.")
