@@ -88,10 +88,14 @@ def rejection(status: int, problem: Mapping[str, Any]) -> Rejected:
 
 
 class Service:
-    """The calls of one service; each raises `Rejected` or `Unreachable`."""
+    """The calls of one service; each raises `Rejected` or `Unreachable`.
 
-    def __init__(self, address: Address) -> None:
+    `patience_s`: how long a submission is tried again whose answer got lost.
+    """
+
+    def __init__(self, address: Address, *, patience_s: float = _SUBMIT_PATIENCE_S) -> None:
         self.address = address
+        self._patience_s = patience_s
         self._http = httpx.Client(
             base_url=address.url,
             headers={"User-Agent": f"optimized-tsp/{__version__}", **address.headers},
@@ -123,7 +127,7 @@ class Service:
     def submit(self, path: str, body: bytes, *, key: str) -> Job:
         """Post to a solver's `jobs`, with one effect however often the connection breaks."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        deadline = time.monotonic() + _SUBMIT_PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         may_be_stored = False
         for pause_s in backoff():
             last_try = time.monotonic() > deadline
@@ -213,6 +217,8 @@ class Service:
         if answer.is_client_error:
             raise rejection(answer.status_code, problem)
         reason = problem.get("detail") or answer.reason_phrase
+        if answer.has_redirect_location:
+            reason = f"it has moved to {answer.headers['Location']}"
         raise Unreachable(f"{self.address.url} failed ({answer.status_code}): {reason}")
 
     def _object(self, answer: httpx.Response) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def _row(job: Job, now: datetime) -> list[str]:
     return [
         job["task_id"],
         job["status"],
-        "" if job["cost"] is None else f"{job['cost']:,}",
+        "infeasible" if job["is_infeasible"] else _number(job["cost"]) or "",
         "" if job["gap"] is None else f"{job['gap']:.1%}",
         _age((now - datetime.fromisoformat(job["submitted_at"])).total_seconds()),
         job["name"] or "",
@@ -161,6 +161,7 @@ def _facts(service: Service, job: Job) -> Iterator[str]:
         "in the queue": job["queue_position"],
         "result": " ".join(job[name] for name in ("solution_status", "stop_reason") if job[name]),
         "why": why_infeasible(service, job) if infeasible else job["error"],
+        "warning": "; ".join(warning["message"] for warning in job.get("warnings", [])),
         "cost": _number(job["cost"]),
         "lower bound": _number(job["lower_bound"]),
         "gap": None if job["gap"] is None else f"{job['gap']:.4%}",

@@ -46,6 +46,8 @@ def run_submit(address: Address, order: Order, *, as_json: bool) -> ExitCode:
                 f"--idempotency-key {key}"
             )
             return ExitCode.INTERRUPTED
+        for warning in job.get("warnings", []):
+            complain(f"warning: {warning['message']}")
         if order.stay:
             return _stay(service, job, order, as_json=as_json)
     if as_json:

@@ -138,6 +138,8 @@ class _Screen:
         line = kind.removeprefix("job.")
         if elapsed_s is not None:
             line = f"{elapsed_s:8.2f} s  {line}"
+        if event["data"].get("attempt", 1) > 1:
+            line += f", attempt {event['data']['attempt']}"
         if kind == EventType.STARTED:
             self._progress.start(_age_s(event))
         elif kind in _PROGRESS:

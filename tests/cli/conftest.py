@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
@@ -45,6 +46,31 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A command that runs."""
+
+    process: subprocess.Popen[str]
+
+    @property
+    def out(self) -> IO[str]:
+        """Its stdout."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def said(self, words: str) -> str:
+        """The first line on stderr with these words, once it is there."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if words in line:
+                return line
+        raise AssertionError(f"it ended without saying {words!r}")
+
+    def code(self) -> int:
+        """Wait for the end; the exit code."""
+        return self.process.wait(timeout=DEADLINE_S)
+
+
+@dataclass(frozen=True)
 class Cli:
     """The command with an environment; files it is given lie in `folder`."""
 
@@ -58,21 +84,26 @@ class Cli:
 
     def run(self, *arguments: str) -> Ended:
         """Run to the end, all of it piped."""
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=DEADLINE_S)
+        with self.started(*arguments) as running:
+            out, err = running.process.communicate(timeout=DEADLINE_S)
         assert "Traceback" not in err, err
-        return Ended(process.returncode, out, err)
+        return Ended(running.process.returncode, out, err)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start, all of it piped."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[Running]:
+        """Runs meanwhile, all of it piped; killed when the block ends before it does."""
+        with subprocess.Popen(
             [*COMMAND, *arguments],
             env=self._whole_env(),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as process:
+            try:
+                yield Running(process)
+            finally:
+                process.kill()
 
     def on_terminal(
         self, columns: int, arguments: Sequence[str], *, pipe_stdout: bool = False
@@ -128,30 +159,35 @@ class Service:
         return found
 
 
-def make_service(
+@contextmanager
+def running_service(
     folder: Path, database: TestDatabase, redis_url: str, *, workers: int, **settings: str
-) -> Service:
+) -> Iterator[Service]:
     """An API and workers that know the odd solvers."""
     settings = {"data_dir": str(folder / "data"), "lease_s": "3"} | settings
     env = stack_env(database, redis_url, **settings)
     stack = RunningStack(folder, env | {"PYTHONPATH": str(PLUGINS)})
-    for _ in range(workers):
-        stack.start_worker()
-    stack.start_api()
     files = folder / "files"
     files.mkdir()
     cli = Cli(files, {"OPTIMIZED_TSP_DATA_DIR": str(folder / "nothing")})
-    return Service(stack, database, cli.having(url=stack.base_url))
+    try:
+        for _ in range(workers):
+            stack.start_worker()
+        stack.start_api()
+        yield Service(stack, database, cli.having(url=stack.base_url))
+    finally:
+        stack.stop()
 
 
 @pytest.fixture(scope="module")
 def service(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One API and two workers for all tests of a file."""
-    folder = tmp_path_factory.mktemp("cli")
-    with servers.database() as database:
-        service = make_service(folder, database, servers.identity.redis_url, workers=2)
+    folder, redis_url = tmp_path_factory.mktemp("cli"), servers.identity.redis_url
+    with (
+        servers.database() as database,
+        running_service(folder, database, redis_url, workers=2) as service,
+    ):
         yield service
-        service.stack.stop()
 
 
 @pytest.fixture
@@ -163,9 +199,8 @@ def cli(service: Service) -> Cli:
 @pytest.fixture
 def own_service(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[Service]:
     """An API and a worker that one test may kill."""
-    service = make_service(tmp_path, database, redis_url, workers=1)
-    yield service
-    service.stack.stop()
+    with running_service(tmp_path, database, redis_url, workers=1) as service:
+        yield service
 
 
 @pytest.fixture

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 
-from tests.cli.conftest import Cli, Service
+from optimized_tsp.cli import client
+from optimized_tsp.cli.address import Address
+from optimized_tsp.cli.follow import Follower
+from optimized_tsp.core.database import Database
+from optimized_tsp.events.log import prune_events, sequence
+from optimized_tsp.events.models import Event
+from tests.cli.conftest import DEADLINE_S, Cli, Service
 from tests.cli.terminal import Screen
 
 LONG_NAME = "Bürogebäude in 東京 und " + "weit darüber hinaus " * 8
@@ -17,6 +27,22 @@ LONG_NAME = "Bürogebäude in 東京 und " + "weit darüber hinaus " * 8
 
 def seqs(lines: str) -> list[int]:
     return [json.loads(line)["seq"] for line in lines.splitlines()]
+
+
+async def forget_events(service: Service, *, after: int) -> None:
+    """Remove what is stored of every job, once the newest event has at least this `seq`."""
+    database = Database(service.database.url, application_name="tests")
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        async with database.read() as session:
+            newest = await session.scalar(select(func.max(Event.seq)))
+        if newest is not None and newest >= after:
+            break
+        assert time.monotonic() < deadline
+    await sequence(database)
+    async with database.write() as session:
+        assert await prune_events(session, keep=timedelta(0)) > 0
+    await database.close()
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -61,18 +87,15 @@ def test_ctrl_c_only_detaches_and_says_how_to_come_back(cli: Cli) -> None:
 def test_a_command_that_was_told_where_the_service_is_says_so_when_it_detaches(
     cli: Cli, service: Service
 ) -> None:
+    url = service.stack.base_url
     job = cli.submit(cli.odd("polite"))
-    process = cli.having(url="").start("watch", job, "--url", service.stack.base_url)
-    cli.until(job, lambda status: status["cost"] == 7)
-    assert process.stderr is not None
-    while "cost" not in process.stderr.readline():
-        pass
 
-    process.send_signal(signal.SIGINT)
+    with cli.having(url="").started("watch", job, "--url", url) as running:
+        running.said("cost 7")
+        running.process.send_signal(signal.SIGINT)
+        assert f"optimized-tsp watch {job} --url {url}" in running.said("detached")
+        assert running.code() == 130
 
-    _, err = process.communicate()
-    assert process.returncode == 130
-    assert f"optimized-tsp watch {job} --url {service.stack.base_url}" in err
     cli.run("cancel", job)
 
 
@@ -165,21 +188,75 @@ def test_after_a_kill_of_the_api_nothing_is_missed_and_nothing_seen_twice(
 ) -> None:
     cli, stack = own_service.cli, own_service.stack
     job = cli.submit(cli.odd("descend"))
-    process = cli.start("watch", job, "--json")
-    assert process.stdout is not None
-    assert process.stderr is not None
-    seen = "".join(process.stdout.readline() for _ in range(5))
+    with cli.started("watch", job, "--json") as running:
+        seen = [running.out.readline() for _ in range(5)]
 
-    stack.api.kill()
-    assert "the connection is lost" in process.stderr.readline()
-    stack.start_api()
-    assert "connected again" in process.stderr.readline()
-    cli.run("cancel", job)
+        stack.api.kill()
+        running.said("the connection is lost")
+        stack.start_api()
+        running.said("connected again")
+        cli.run("cancel", job)
 
-    seen += process.stdout.read()
-    assert process.wait() == 7
+        seen += running.out.readlines()
+        assert running.code() == 7
     everything = [event["seq"] for event in own_service.events(job)]
-    assert seqs(seen) == everything == list(range(1, len(everything) + 1))
+    assert seqs("".join(seen)) == everything == list(range(1, len(everything) + 1))
+
+
+async def test_events_that_are_not_kept_any_more_do_not_keep_it_from_ending(
+    own_service: Service,
+) -> None:
+    cli, stack = own_service.cli, own_service.stack
+    job = cli.submit(cli.odd("descend"))
+    with cli.started("watch", job, "--json") as running:
+        seen = [running.out.readline() for _ in range(3)]
+        stack.api.kill()
+        running.said("the connection is lost")
+        await forget_events(own_service, after=seqs(seen[-1])[0] + 3)
+        stack.start_api()
+        running.said("connected again")
+        cli.run("cancel", job)
+        seen += running.out.readlines()
+        assert running.code() == 7
+    numbers = seqs("".join(seen))
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < numbers[-1]
+
+    await forget_events(own_service, after=1)
+
+    assert cli.run("watch", job, "--json").code == 7
+
+
+def test_a_service_that_does_not_come_back_is_given_up(own_service: Service) -> None:
+    cli, stack = own_service.cli, own_service.stack
+    job = cli.submit(cli.odd("polite"))
+    cli.until(job, lambda status: status["cost"] == 7)
+    said: list[str] = []
+    with client.Service(Address(stack.base_url)) as service:
+        status = service.find_job(UUID(job))
+        events = iter(Follower(service, status, say=said.append, patience_s=0.5))
+        while next(events)["type"] != "job.incumbent":
+            pass
+
+        stack.api.kill()
+        with pytest.raises(client.Unreachable) as failure:
+            next(events)
+
+    assert failure.value.code == 5
+    assert f"Watch again with: optimized-tsp watch {job}" in failure.value.message
+    assert len(said) == 1
+
+
+def test_a_job_that_is_started_again_is_watched_on(own_service: Service) -> None:
+    cli, stack = own_service.cli, own_service.stack
+    job = cli.submit(cli.odd("polite"))
+    with cli.started("watch", job) as running:
+        running.said("cost 7")
+        stack.workers[0].kill()
+        stack.start_worker()
+        running.said("started, attempt 2")
+        cli.run("cancel", job)
+        assert running.code() == 7
 
 
 def test_a_lost_connection_is_said_above_the_two_rows(own_service: Service) -> None:

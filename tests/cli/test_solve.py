@@ -1,0 +1,88 @@
+"""Solving right here: the answer, its formats, and every way it can end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PLUGINS, TRIANGLE, Cli
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The command, with no service anywhere, that knows the odd solvers."""
+    env = {"PYTHONPATH": str(PLUGINS), "OPTIMIZED_TSP_DATA_DIR": str(tmp_path / "nothing")}
+    return Cli(tmp_path, env)
+
+
+def test_json_has_all_there_is_to_know(cli: Cli) -> None:
+    ended = cli.run("solve", cli.file("t.json", TRIANGLE), "--json")
+
+    assert ended.code == 0
+    answer = ended.json
+    assert (answer["cost"], answer["lower_bound"], answer["gap"]) == (6, 6, 0)
+    assert (answer["solution_status"], answer["stop_reason"]) == ("optimal", "proven")
+    assert sorted(answer["node_order"]) == [0, 1, 2]
+    assert answer["wall_s"] >= 0
+
+
+def test_the_tour_can_be_written_too(cli: Cli, tmp_path: Path) -> None:
+    tour = tmp_path / "t.tour"
+
+    ended = cli.run("solve", cli.file("t.json", TRIANGLE), "--tour", str(tour))
+
+    assert ended.code == 0
+    assert "cost         6" in ended.out
+    assert "TOUR_SECTION" in tour.read_text()
+
+
+def test_a_tour_that_cannot_be_written_does_not_lose_the_answer(cli: Cli, tmp_path: Path) -> None:
+    tour = tmp_path / "no" / "where.tour"
+
+    ended = cli.run("solve", cli.file("t.json", TRIANGLE), "--tour", str(tour), "--json")
+
+    assert ended.code == 1
+    assert "cannot write" in ended.err
+    assert ended.json["cost"] == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "code", "words"),
+    [
+        ({"num_nodes": 3, "edges": []}, [], 3, "No edge leads out of"),
+        ({"matrix": [[0, 1]]}, [], 2, "/tsp_instance/matrix"),
+        ("{", [], 2, "is not JSON"),
+        (TRIANGLE, ["--solver", "chess/v1"], 2, "there is no solver 'chess/v1'"),
+        (TRIANGLE, ["--time-limit", "-1"], 2, "--time-limit"),
+    ],
+)
+def test_what_cannot_be_solved_is_explained(
+    cli: Cli, content: object, options: list[str], code: int, words: str
+) -> None:
+    ended = cli.run("solve", cli.file("problem.json", content), *options)
+
+    assert ended.code == code
+    assert words in ended.out + ended.err
+
+
+@pytest.mark.parametrize(("behaviour", "code"), [("find_nothing", 3), ("fail", 1)])
+def test_the_exit_code_says_how_it_ended(cli: Cli, behaviour: str, code: int) -> None:
+    file = cli.odd(behaviour, timeout=0.5)
+
+    assert cli.run("solve", file, "--solver", "odd/v1").code == code
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_ctrl_c_stops_and_keeps_the_best_solution(cli: Cli, columns: int) -> None:
+    command = ["solve", cli.odd("polite"), "--solver", "odd/v1"]
+
+    with cli.on_terminal(columns, command) as terminal:
+        screen = terminal.until(lambda screen: "cost 7  bound 2" in "".join(screen.lines))
+        assert len(screen.lines) == 2
+        terminal.type("\x03")
+        assert terminal.ended() == 130
+
+    assert "status       feasible (cancelled)" in screen.lines
+    assert "cost         7" in screen.lines
+    assert screen.cursor_visible
