@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 import optimized_tsp
 from optimized_tsp.api.errors import add_error_handlers
 from optimized_tsp.api.health import health_router
+from optimized_tsp.api.hosts import HostCheck
 from optimized_tsp.api.openapi import build_openapi
 from optimized_tsp.api.solvers import solvers_router
 from optimized_tsp.core.config import Settings
@@ -75,9 +75,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in build_jobs_routers():
         app.include_router(router)
     app.include_router(build_live_router())
-    # Refuses pages of other sites that point their own host name at the loopback address.
     app.add_middleware(
-        TrustedHostMiddleware,
+        HostCheck,
         allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host, *settings.allowed_hosts],
     )
     return app

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from optimized_tsp.api.openapi import methods_of
 from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
 from optimized_tsp.core.outages import is_outage
 
@@ -73,6 +74,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
             f"Nothing is served at {request.method} {request.url.path}; "
             "/docs lists every call and /openapi.json every solver and version."
         )
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(methods_of(request.app, request.url.path))
+        detail = f"{request.method} is not possible here; {headers['Allow']} is."
     status = HTTPStatus(error.status_code)
     return _response(
         status,
@@ -80,7 +85,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
         title=status.phrase,
         detail=detail,
         instance=request.url.path,
-        headers=dict(error.headers or {}),
+        headers=headers,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,7 +13,9 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from optimized_tsp.jobs.schemas import solution_type, submission_type
 from optimized_tsp.solvers.registry import all_solvers
 
-__all__ = ["build_openapi"]
+__all__ = ["build_openapi", "methods_of"]
+
+_PARAMETER = re.compile(r"\\\{\w+\\\}")  # as re.escape writes {name}
 
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -60,6 +63,15 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
                 _problem_answers(operation)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """The methods of a path, over all routes (each route alone only knows its own)."""
+    methods: set[str] = set()
+    for template, operations in app.openapi()["paths"].items():
+        if re.fullmatch(_PARAMETER.sub("[^/]+", re.escape(template)), path):
+            methods |= {method.upper() for method in operations}
+    return sorted(methods) or ["GET"]
 
 
 def _submission_schemas() -> dict[str, Any]:

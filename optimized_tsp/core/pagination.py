@@ -8,7 +8,10 @@ from uuid import UUID
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 
-__all__ = ["decode_cursor", "encode_cursor"]
+__all__ = ["CURSOR_PATTERN", "decode_cursor", "encode_cursor"]
+
+CURSOR_PATTERN = r"^[A-Za-z0-9_-]{21}[AQgw]$"
+"""What a cursor looks like, for schemas: 16 bytes, base64url without padding."""
 
 
 def encode_cursor(last_id: UUID) -> str:

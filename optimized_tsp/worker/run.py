@@ -65,6 +65,7 @@ class JobRun:
         self._claimed_at = time.monotonic()
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
+        self._closing = False
         self._log = logger.bind(job=str(claim.job_id), attempt=claim.attempt)
 
     @property
@@ -106,6 +107,10 @@ class JobRun:
                     await self._write(lambda s: leases.renew(s, self._claim, lease_s=lease_s))
                     renewed_at = time.monotonic()
                 await self._stop_if_cancelled()
+            except LeaseLost:
+                if not self._closing:
+                    raise
+                return  # the write that ends the run was seen; if it was lost, that write says so
             except Exception as error:
                 if not is_outage(error):
                     raise
@@ -121,7 +126,9 @@ class JobRun:
         self._stop.set()
 
     async def _solve(self) -> None:
-        match await self._run_solver():
+        ending = await self._run_solver()
+        self._closing = True
+        match ending:
             case SolverFault() as fault:
                 self._log.error("solver_fault", error=fault.message, details=fault.details)
                 await self._store_best(fault)

@@ -29,3 +29,14 @@ async def test_other_names_are_refused_unless_allowed(settings: Settings) -> Non
     assert await status(allowing, "tours.example.org") == 200
     assert await status(allowing, "a.example.com:443") == 200
     assert await status(allowing, "example.net") == 400
+
+
+async def test_the_refusal_says_what_to_do(settings: Settings) -> None:
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client,
+    ):
+        response = await client.get("http://tours.example.org/healthz")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "OPTIMIZED_TSP_ALLOWED_HOSTS" in response.json()["detail"]

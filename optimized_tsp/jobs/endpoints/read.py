@@ -13,10 +13,9 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput
-from optimized_tsp.core.pagination import decode_cursor, encode_cursor
+from optimized_tsp.core.pagination import CURSOR_PATTERN, decode_cursor, encode_cursor
 from optimized_tsp.jobs import repository
-from optimized_tsp.jobs.endpoints.scope import parse_tag, scope_of, solver_prefix
+from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, parse_tag, scope_of, solver_prefix
 from optimized_tsp.jobs.formats import solution_types, write_solution
 from optimized_tsp.jobs.repository import Filters, Scope
 from optimized_tsp.jobs.requests import wanted_type
@@ -118,11 +117,13 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
         submitted_after: Annotated[Moment | None, Query(description="RFC 3339.")] = None,
         submitted_before: Annotated[Moment | None, Query(description="RFC 3339.")] = None,
         tag: Annotated[
-            list[str] | None, Query(description="key:value; several must all match.")
+            list[TagText] | None, Query(description="key:value; several must all match.")
         ] = None,
-        name: Annotated[str | None, Query(description="Exactly this name.")] = None,
+        name: Annotated[str | None, Query(description="Exactly this name.", pattern=NO_NUL)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(description="From the Link header.")] = None,
+        cursor: Annotated[
+            str | None, Query(description="From the Link header.", pattern=CURSOR_PATTERN)
+        ] = None,
     ) -> list[JobView]:
         """One page; the next one is in the `Link` header (rel="next") while there is more."""
         filters = Filters(
@@ -130,7 +131,7 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             submitted_after=submitted_after,
             submitted_before=submitted_before,
             tags=[parse_tag(text) for text in tag or []],
-            name=_storable("name", name),
+            name=name,
         )
         before = decode_cursor(cursor) if cursor is not None else None
         async with services.database.read() as session:
@@ -142,15 +143,6 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             query = _query(filters, page[-1].task_id, limit)
             response.headers["Link"] = f'<{solver_prefix(solver)}/jobs?{query}>; rel="next"'
         return page
-
-
-def _storable(field: str, text: str | None) -> str | None:
-    if text is not None and "\0" in text:
-        raise InvalidInput(
-            "A query parameter is not valid.",
-            [InputProblem(f"/query/{field}", "nul_character", "must not contain NUL (U+0000)")],
-        )
-    return text
 
 
 def _query(filters: Filters, last: UUID, limit: int) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends
+from pydantic import StringConstraints
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.jobs.caller import TenantDep
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.solvers.registry import AnySolver
 
-__all__ = ["job_path", "parse_tag", "scope_of", "solver_prefix"]
+__all__ = ["NO_NUL", "TagText", "job_path", "parse_tag", "scope_of", "solver_prefix"]
+
+NO_NUL = r"^[^\x00]*$"
+"""Text that Postgres can hold."""
+
+TagText = Annotated[str, StringConstraints(pattern=r"^[^:\x00]{1,64}:[^\x00]{0,256}$")]
+"""A tag in a query, `key:value`."""
 
 
 def solver_prefix(solver: AnySolver) -> str:
@@ -26,13 +32,8 @@ def job_path(solver: AnySolver, job_id: UUID) -> str:
 
 
 def parse_tag(text: str) -> tuple[str, str]:
-    """A tag in a query, `key:value`; raises `InvalidInput`."""
-    key, colon, value = text.partition(":")
-    if not colon or not key or "\0" in text:
-        raise InvalidInput(
-            "A tag in a query has the form key:value.",
-            [InputProblem("/query/tag", "malformed_tag", "must have the form key:value")],
-        )
+    """Key and value of a `TagText`."""
+    key, _, value = text.partition(":")
     return key, value
 
 

@@ -9,9 +9,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.jobs import commands
-from optimized_tsp.jobs.endpoints.scope import job_path, parse_tag, scope_of
+from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, parse_tag, scope_of
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import (
@@ -22,7 +21,13 @@ from optimized_tsp.jobs.requests import (
     preferred_wait_s,
     read_body,
 )
-from optimized_tsp.jobs.schemas import JobView, NoticeView, ValidationView, submission_type
+from optimized_tsp.jobs.schemas import (
+    MAX_TAGS,
+    JobView,
+    NoticeView,
+    ValidationView,
+    submission_type,
+)
 from optimized_tsp.jobs.services import Services, ServicesDep
 from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.jobs.submission import JSON, Body, media_types
@@ -30,10 +35,17 @@ from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
 
-_BESIDE = "For bodies of other types than JSON."
-NameParameter = Annotated[str | None, Query(description=f"The job's name. {_BESIDE}")]
-TimeoutParameter = Annotated[float | None, Query(description=f"Seconds. {_BESIDE}")]
-TagParameter = Annotated[list[str] | None, Query(description=f"key:value, repeatable. {_BESIDE}")]
+_BESIDE = "Goes before what the body says; other types than JSON have no place for it."
+NameParameter = Annotated[
+    str | None, Query(description=f"The job's name. {_BESIDE}", max_length=200, pattern=NO_NUL)
+]
+TimeoutParameter = Annotated[
+    float | None, Query(description=f"Seconds. {_BESIDE}", gt=0, allow_inf_nan=False)
+]
+TagParameter = Annotated[
+    list[TagText] | None,
+    Query(description=f"key:value, repeatable. {_BESIDE}", max_length=MAX_TAGS),
+]
 
 
 def add_calls(router: APIRouter, solver: AnySolver) -> None:
@@ -65,7 +77,8 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
             str | None,
             Header(
                 alias=IDEMPOTENCY_HEADER,
-                description="Kept for 24 h: the same key and body give the same job.",
+                description="Kept for 24 h: the same key and body give the same job. 1 to 255 "
+                "visible ASCII characters.",
             ),
         ] = None,
         _prefer: Annotated[
@@ -140,16 +153,7 @@ async def _body(
         beside["optimization_parameters"] = {"timeout": timeout_s}
     if tags:
         beside["tags"] = dict(parse_tag(text) for text in tags)
-    kind = media_type(request)
-    if kind == JSON and beside:
-        raise InvalidInput(
-            "name, timeout and tag belong into the JSON body, not into the query.",
-            [
-                InputProblem(f"/query/{key}", "belongs_into_body", "give it in the body")
-                for key in beside
-            ],
-        )
-    return Body(content, kind, beside)
+    return Body(content, media_type(request), beside)
 
 
 def _hash(request: Request, body: Body) -> bytes:
