@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -102,15 +103,16 @@ def test_with_json_the_status_is_printed(cli: Cli) -> None:
     assert ended.err == ""
 
 
-def test_watching_shows_progress_on_stderr_and_the_result_on_stdout(cli: Cli) -> None:
-    ended = cli.run("submit", cli.odd("prove"), "--solver", "odd/v1", "--watch")
+def test_watching_shows_progress_on_stderr_and_the_result_on_stdout(cli: Cli, gate: Path) -> None:
+    file = cli.odd("prove", gate=gate)
 
-    assert ended.code == 0
-    assert "cost 5  bound 3" in ended.err
-    assert ended.out.splitlines()[1:3] == [
-        "status       Completed (optimal, proven)",
-        "cost         5",
-    ]
+    with cli.started("submit", file, "--solver", "odd/v1", "--watch") as running:
+        running.said("cost 5  bound 3")
+        gate.touch()
+        lines = running.out.read().splitlines()
+        assert running.code() == 0
+
+    assert lines[1:3] == ["status       Completed (optimal, proven)", "cost         5"]
 
 
 def test_waiting_says_nothing_but_the_result(cli: Cli) -> None:
