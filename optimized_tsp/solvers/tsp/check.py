@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from optimized_tsp.solvers.contract import InvalidSolution
+from optimized_tsp.solvers.tsp.check_tsplib import Step, TsplibReading
 from optimized_tsp.solvers.tsp.metrics import distance_rule
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 
@@ -16,7 +17,12 @@ def check_tour(instance: TspInstance, solution: TspSolution) -> None:
     order = solution.node_order
     reading = instance.tsplib_reading if instance.tsplib is not None else None
     _check_order(order, instance.node_count if reading is None else reading.num_nodes)
-    cost = 0 if len(order) == 1 else _sum_of_edges(instance, [*pairwise(order), (order[-1], 0)])
+    steps = [*pairwise(order), (order[-1], 0)] if len(order) > 1 else []
+    if reading is None:
+        cost = _sum_of_edges(instance, steps)
+    else:
+        cost = _sum({step: reading.cost(step) for step in steps}, steps)
+        _check_fixed_edges(reading, steps)
     if cost != solution.cost:
         raise InvalidSolution(f"The tour costs {cost}, not {solution.cost}.")
 
@@ -35,16 +41,16 @@ def _check_order(order: list[int], num_nodes: int) -> None:
         seen[node] = True
 
 
-def _sum_of_edges(instance: TspInstance, steps: list[tuple[int, int]]) -> int:
+def _sum_of_edges(instance: TspInstance, steps: list[Step]) -> int:
     if instance.coordinates is not None and instance.metric is not None:
         distance, points = distance_rule(instance.metric), instance.coordinates
         return sum(distance(points[i], points[j], instance.scale) for i, j in steps)
-    if instance.tsplib is not None:
-        return _sum_in_file(instance.tsplib_reading, steps)
     if instance.matrix is not None:
-        costs: dict[tuple[int, int], int | None] = {(i, j): instance.matrix[i][j] for i, j in steps}
-    else:
-        costs = _cheapest(instance, steps)
+        return _sum({(i, j): instance.matrix[i][j] for i, j in steps}, steps)
+    return _sum(_cheapest(instance, steps), steps)
+
+
+def _sum(costs: dict[Step, int | None], steps: list[Step]) -> int:
     total = 0
     for step in steps:
         cost = costs[step]
@@ -54,11 +60,17 @@ def _sum_of_edges(instance: TspInstance, steps: list[tuple[int, int]]) -> int:
     return total
 
 
-def _cheapest(
-    instance: TspInstance, steps: list[tuple[int, int]]
-) -> dict[tuple[int, int], int | None]:
+def _check_fixed_edges(reading: TsplibReading, steps: list[Step]) -> None:
+    taken = set(steps)
+    for source, target in reading.fixed_edges:
+        backwards = not reading.directed and (target, source) in taken
+        if (source, target) not in taken and not backwards:
+            raise InvalidSolution(f"The fixed edge from node {source} to {target} is missing.")
+
+
+def _cheapest(instance: TspInstance, steps: list[Step]) -> dict[Step, int | None]:
     """The cheapest of the given edges for every step of the tour."""
-    cheapest: dict[tuple[int, int], int | None] = dict.fromkeys(steps)
+    cheapest: dict[Step, int | None] = dict.fromkeys(steps)
     for edge in instance.edges or ():
         step = (edge.source, edge.target)
         if step in cheapest:

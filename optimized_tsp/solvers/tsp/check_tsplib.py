@@ -1,4 +1,4 @@
-"""The costs of a tour's edges straight from the text of a problem file, for the independent check.
+"""What the check reads from the text of a problem file: how many nodes, what a step costs.
 
 A second reading, on purpose: it shares no code with the parser whose results the solver works on,
 builds no matrix, and computes where in the file a weight stands. It trusts that the text has been
@@ -8,113 +8,120 @@ accepted as a problem before.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TypeAlias, cast
 
 from optimized_tsp.solvers.tsp.metrics import distance_rule
-from optimized_tsp.solvers.tsp.schemas import Metric
+from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, Metric
 from optimized_tsp.solvers.tsp.spatial_metrics import SpatialMetric, spatial_distance
 
-__all__ = ["fixed_edges_of_text", "num_nodes_of_text", "step_costs_of_text"]
+__all__ = ["Step", "TsplibReading"]
 
 Step: TypeAlias = tuple[int, int]
+"""From a node to another, counted from 0."""
+
+_HEAD = re.compile(r"[ \t\f\v]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*:?(.*)")
 
 
-def num_nodes_of_text(text: str) -> int:
-    """The DIMENSION."""
-    return int(_entry(_body(text), "DIMENSION"))
+class TsplibReading:
+    """Number of nodes, fixed edges and the costs of steps.
+
+    Keeps the coordinates, or the weights in the order of the file. `directed` says whether the
+    direction of a fixed edge counts.
+    """
+
+    def __init__(self, text: str) -> None:
+        entries, sections = _parts(text)
+        self.num_nodes = int(entries["DIMENSION"])
+        self.directed = entries["TYPE"] == "ATSP"
+        fixed = [int(word) - 1 for word in _words(sections, "FIXED_EDGES_SECTION") if word != "-1"]
+        self.fixed_edges = list(zip(fixed[::2], fixed[1::2], strict=True))
+        self._weight_type = "" if entries["TYPE"] == "HCP" else entries["EDGE_WEIGHT_TYPE"]
+        self._weight_format = entries.get("EDGE_WEIGHT_FORMAT", "")
+        self._edges: set[Step] = set()
+        self._weights = array("q")
+        self._points: dict[int, list[float]] = {}
+        if self._weight_type == "":
+            self._edges = _graph(entries, sections)
+        elif self._weight_type == "EXPLICIT":
+            self._weights.extend(map(_whole, _words(sections, "EDGE_WEIGHT_SECTION")))
+        else:
+            self._points = _points(sections)
+
+    def cost(self, step: Step) -> int | None:
+        """Cost of a step, None where there is no such edge."""
+        if self._weight_type == "":
+            return 0 if step in self._edges else None
+        if self._weight_type == "EXPLICIT":
+            return self._weights[_place(self._weight_format, self.num_nodes, *step)]
+        a, b = (self._points[node] for node in step)
+        if self._weight_type in {"EUC_3D", "MAN_3D", "MAX_3D", "XRAY1", "XRAY2"}:
+            return spatial_distance(cast("SpatialMetric", self._weight_type), a, b)
+        return distance_rule(cast("Metric", self._weight_type))(a, b, 1.0)
 
 
-def fixed_edges_of_text(text: str) -> tuple[list[Step], bool]:
-    """Edges that must be in the tour (nodes from 0), and whether their direction counts."""
-    words = _words(_body(text), "FIXED_EDGES_SECTION")
-    nodes = [int(word) - 1 for word in words if word != "-1"]
-    return list(zip(nodes[::2], nodes[1::2], strict=True)), _entry(text, "TYPE") == "ATSP"
+def _parts(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """First word of every entry, in capitals, and the lines of every section."""
+    entries: dict[str, str] = {}
+    sections: dict[str, list[str]] = {}
+    lines: list[str] = []
+    text = text.removeprefix("\ufeff").rstrip("\x1a\r\n\t ")
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        head = _HEAD.match(line)
+        if head is None:
+            lines.append(line)
+            continue
+        keyword, value = head[1].upper(), head[2].upper().split()
+        if keyword == "EOF":
+            break
+        entries.setdefault(keyword, value[0] if value else "")
+        lines = sections.setdefault(keyword, [])
+    return entries, sections
 
 
-def step_costs_of_text(text: str, steps: list[Step]) -> list[int | None]:
-    """Cost of every step (nodes from 0), None where there is no such edge."""
-    text = _body(text)
-    if _entry(text, "TYPE") == "HCP":
-        edges = _graph(text)
-        return [0 if step in edges else None for step in steps]
-    weight_type = _entry(text, "EDGE_WEIGHT_TYPE")
-    if weight_type == "EXPLICIT":
-        return _explicit(text, steps)
-    points = _points(text)
-    if weight_type in {"EUC_3D", "MAN_3D", "MAX_3D", "XRAY1", "XRAY2"}:
-        metric = cast("SpatialMetric", weight_type)
-        return [spatial_distance(metric, points[i], points[j]) for i, j in steps]
-    distance = distance_rule(cast("Metric", weight_type))
-    return [distance(points[i], points[j], 1.0) for i, j in steps]
+def _words(sections: dict[str, list[str]], heading: str) -> Iterator[str]:
+    return (word for line in sections.get(heading, ()) for word in line.split())
 
 
-def _body(text: str) -> str:
-    """The text before EOF, with one kind of line break and without a byte order mark."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x1a", "")
-    return re.split(r"(?im)^[ \t\f\v]*EOF\b", text, maxsplit=1)[0]
+def _whole(word: str) -> int:
+    """A weight; on the diagonal anything may stand, so numbers beyond all costs stay small."""
+    try:
+        value = int(word)
+    except ValueError:
+        value = int(Decimal(word)) if abs(float(word)) < COST_LIMIT else COST_LIMIT
+    return max(-COST_LIMIT, min(COST_LIMIT, value))
 
 
-def _entry(text: str, keyword: str) -> str:
-    found = re.search(rf"(?im)^[ \t\f\v]*{keyword}\b[ \t]*:?[ \t]*(\S+)", text)
-    return found[1].upper() if found else ""
+def _points(sections: dict[str, list[str]]) -> dict[int, list[float]]:
+    rows = (line.split() for line in sections["NODE_COORD_SECTION"])
+    return {int(float(row[0])) - 1: [float(word) for word in row[1:]] for row in rows if row}
 
 
-def _lines(text: str, heading: str) -> Iterator[list[str]]:
-    """The words of every line of a section, up to the next line that begins with a letter."""
-    inside = False
-    for line in text.split("\n"):
-        words = line.split()
-        if words and (words[0][0].isalpha() or words[0][0] == "_"):
-            inside = words[0].upper().rstrip(":") == heading
-        elif inside and words:
-            yield words
-
-
-def _words(text: str, heading: str) -> list[str]:
-    return [word for words in _lines(text, heading) for word in words]
-
-
-def _points(text: str) -> dict[int, list[float]]:
-    return {
-        int(float(words[0])) - 1: [float(word) for word in words[1:]]
-        for words in _lines(text, "NODE_COORD_SECTION")
-    }
-
-
-def _graph(text: str) -> set[Step]:
-    words = [int(word) - 1 for word in _words(text, "EDGE_DATA_SECTION")]
+def _graph(entries: dict[str, str], sections: dict[str, list[str]]) -> set[Step]:
+    nodes = [int(word) for word in _words(sections, "EDGE_DATA_SECTION")]
     edges: set[Step] = set()
-    if _entry(text, "EDGE_DATA_FORMAT") == "EDGE_LIST":
-        edges.update(zip(words[::2], words[1::2], strict=False))
+    if entries["EDGE_DATA_FORMAT"] == "EDGE_LIST":
+        nodes = [node for node in nodes if node != -1]
+        edges.update(zip(nodes[::2], nodes[1::2], strict=True))
     else:
-        node = None
-        for word in words:
-            if word == -2:  # the -1 of the file
-                node = None
-            elif node is None:
-                node = word
-            else:
-                edges.add((node, word))
-    return {*edges, *((j, i) for i, j in edges)}
-
-
-def _explicit(text: str, steps: list[Step]) -> list[int | None]:
-    words = _words(text, "EDGE_WEIGHT_SECTION")
-    weight_format = _entry(text, "EDGE_WEIGHT_FORMAT")
-    num_nodes = int(_entry(text, "DIMENSION"))
-    return [int(Decimal(words[_place(weight_format, num_nodes, i, j)])) for i, j in steps]
+        first = -1
+        for node in nodes:
+            if node != -1 and first != -1:
+                edges.add((first, node))
+            if node == -1 or first == -1:
+                first = node
+    return {(a - 1, b - 1) for i, j in edges for a, b in ((i, j), (j, i))}
 
 
 def _place(weight_format: str, n: int, i: int, j: int) -> int:
     """Where among the listed weights that from node i to node j stands."""
     if weight_format == "FULL_MATRIX":
         return i * n + j
+    low, high = min(i, j), max(i, j)
     diagonal = 1 if "DIAG" in weight_format else 0
     if weight_format in {"UPPER_ROW", "UPPER_DIAG_ROW", "LOWER_COL", "LOWER_DIAG_COL"}:
-        low, high = min(i, j), max(i, j)
         # Lines of n, n - 1, ... weights with the diagonal, one less each without.
         return low * n - low * (low - 1) // 2 + high - low - (1 - diagonal) * (low + 1)
-    low, high = min(i, j), max(i, j)
     return high * (high - 1) // 2 + diagonal * high + low

@@ -9,19 +9,22 @@ so its bounds are bounds of the problem.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from optimized_tsp.solvers.contract import Incumbent, InfeasibilityCertificate, Outcome
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.fixed_paths import Edge, Path, join_edges, no_such_tour
-from optimized_tsp.solvers.tsp.graph import DenseGraph
+from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph
 from optimized_tsp.solvers.tsp.infeasibility import MAX_CERTIFICATE_NODES
-from optimized_tsp.solvers.tsp.schemas import TspSolution
+from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 
-__all__ = ["FixedEdges", "fix_edges"]
+__all__ = ["FixedEdges", "fix_edges", "fixed_edges_of"]
+
+Listener: TypeAlias = Callable[[Incumbent[TspSolution]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +53,7 @@ class FixedEdges:
         start = nodes.index(0)
         return nodes[start:] + nodes[:start]
 
-    def shorten(self, order: Sequence[int]) -> IntArray:
+    def shorten(self, order: Sequence[int]) -> list[int]:
         """The tour of the smaller graph behind a tour of the whole one that has the fixed edges."""
         node_of = {path[0]: node for node, path in enumerate(self.stands_for) if path}
         shortened = [node_of[node] for node in order if node in node_of]
@@ -60,12 +63,26 @@ class FixedEdges:
                 place = shortened.index(first)
                 behind = shortened[place - 1] != second
                 shortened.insert(place + behind, middle)
-        return np.array(shortened)
+        return shortened
 
-    def incumbent(self, found: Incumbent[TspSolution]) -> Incumbent[TspSolution]:
-        """What was found in the smaller graph, said of the whole one."""
-        solution = self._solution(found.solution)
-        return Incumbent(solution, self._cost(found.cost), self._cost(found.lower_bound))
+    def any_tour(self) -> list[int]:
+        """A tour of `graph`, unless it uses edges that are missing in the whole graph."""
+        first_middle = len(self.stands_for) - len(self.ends)
+        on_paths = {node for pair in self.ends for node in pair}
+        order = [node for node in range(first_middle) if node not in on_paths]
+        for middle, (first, second) in enumerate(self.ends, first_middle):
+            order += [first, middle, second]
+        return order
+
+    def reporting_to(self, listener: Listener) -> Listener:
+        """A listener to the smaller graph's search that tells `listener` of the whole one."""
+
+        def report(found: Incumbent[TspSolution]) -> None:
+            solution = self._solution(found.solution)
+            cost, lower_bound = self._cost(found.cost), self._cost(found.lower_bound)
+            listener(Incumbent(solution, cost, lower_bound))
+
+        return report
 
     def outcome(self, found: Outcome[TspSolution]) -> Outcome[TspSolution]:
         """The outcome for the smaller graph, said of the whole one."""
@@ -74,7 +91,20 @@ class FixedEdges:
             solution=self._solution(found.solution),
             cost=self._cost(found.cost),
             lower_bound=self._cost(found.lower_bound),
-            infeasibility=self._certificate(found.infeasibility),
+            infeasibility=self.certificate(found.infeasibility),
+        )
+
+    def certificate(
+        self, found: InfeasibilityCertificate | None
+    ) -> InfeasibilityCertificate | None:
+        """Why the smaller graph has no tour, said of the whole one."""
+        if found is None:
+            return None
+        nodes = [node for smaller in found.nodes for node in self.stands_for[smaller]]
+        return InfeasibilityCertificate(
+            kind=found.kind,
+            nodes=sorted(nodes)[:MAX_CERTIFICATE_NODES],
+            message=f"With the fixed edges as single nodes: {found.message}",
         )
 
     def _solution(self, solution: TspSolution | None) -> TspSolution | None:
@@ -86,16 +116,17 @@ class FixedEdges:
     def _cost(self, cost: int | None) -> int | None:
         return None if cost is None else cost + self.offset
 
-    def _certificate(
-        self, found: InfeasibilityCertificate | None
-    ) -> InfeasibilityCertificate | None:
-        if found is None:
-            return None
-        nodes = [node for smaller in found.nodes for node in self.stands_for[smaller]]
-        message = f"With the fixed edges as single nodes: {found.message}"
-        return found.model_copy(
-            update={"nodes": sorted(nodes)[:MAX_CERTIFICATE_NODES], "message": message}
-        )
+
+def fixed_edges_of(
+    instance: TspInstance, graph: Graph
+) -> FixedEdges | InfeasibilityCertificate | None:
+    """The fixed edges of an instance with its graph, None where it has none."""
+    if instance.tsplib is None or not instance.tsplib_problem.fixed_edges:
+        return None
+    if not isinstance(graph, DenseGraph):
+        graph = graph.dense()  # validation has refused larger ones
+    problem = instance.tsplib_problem
+    return fix_edges(graph, problem.fixed_edges, directed=problem.directed)
 
 
 def fix_edges(

@@ -20,9 +20,10 @@ TOUR = "application/x-tsplib-tour"
 
 
 def _as_csv(instance: TspInstance, solution: TspSolution) -> str:
-    return write_tour_csv(
-        solution.node_order, coordinates=instance.coordinates, metric=instance.metric
-    )
+    coordinates = instance.coordinates
+    if instance.tsplib is not None and instance.tsplib_problem.points is not None:
+        coordinates = instance.tsplib_problem.points.tolist()
+    return write_tour_csv(solution.node_order, coordinates=coordinates, metric=instance.metric)
 
 
 def _as_geojson(instance: TspInstance, solution: TspSolution) -> str:
@@ -33,8 +34,9 @@ def _as_geojson(instance: TspInstance, solution: TspSolution) -> str:
     return json.dumps(document)
 
 
-def _as_tour(_: TspInstance, solution: TspSolution) -> str:
-    return write_tour("tour", solution.cost, solution.node_order)
+def _as_tour(instance: TspInstance, solution: TspSolution) -> str:
+    name = "" if instance.tsplib is None else instance.tsplib_problem.name
+    return write_tour(name, solution.cost, solution.node_order)
 
 
 READERS: Mapping[str, Callable[[bytes], Any]] = {

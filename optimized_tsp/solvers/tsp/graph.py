@@ -6,13 +6,18 @@ Given edges between many nodes are an arc graph first.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray, edge_columns, matrix_row
 from optimized_tsp.solvers.tsp.distances import Distances
-from optimized_tsp.solvers.tsp.schemas import TspInstance
+from optimized_tsp.solvers.tsp.schemas import Metric, TspInstance
+from optimized_tsp.solvers.tsp.spatial_distances import SpatialDistances
+from optimized_tsp.solvers.tsp.spatial_metrics import SPATIAL_METRICS
+
+if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.tsplib import TsplibProblem
 
 __all__ = [
     "ArcGraph",
@@ -60,12 +65,12 @@ class DenseGraph:
 
 
 class PointGraph:
-    """Costs between points in the plane or on the globe: complete and symmetric."""
+    """Costs between points in the plane, in space or on the globe: complete and symmetric."""
 
     symmetric = True
     complete = True
 
-    def __init__(self, distances: Distances) -> None:
+    def __init__(self, distances: Distances | SpatialDistances) -> None:
         self.distances = distances
         self.num_nodes = len(distances.points)
 
@@ -121,12 +126,30 @@ def build_graph(instance: TspInstance) -> Graph:
         return PointGraph(Distances(points, instance.metric, instance.scale))
     if instance.matrix is not None:
         return DenseGraph(np.stack([matrix_row(row) for row in instance.matrix]))
-    source, target, cost = edge_columns(instance.edges or [])
+    if instance.tsplib is not None:
+        return _graph_of_file(instance.tsplib_problem)
+    return _graph_of_arcs(num_nodes, *edge_columns(instance.edges or []))
+
+
+def _graph_of_arcs(num_nodes: int, source: IntArray, target: IntArray, cost: IntArray) -> Graph:
     if num_nodes > _SMALL:
         return ArcGraph(num_nodes, source, target, cost)
     costs = np.full((num_nodes, num_nodes), NO_EDGE)
     np.minimum.at(costs, (source, target), cost)
     return DenseGraph(costs)
+
+
+def _graph_of_file(problem: TsplibProblem) -> Graph:
+    """Without regard to fixed edges."""
+    if problem.matrix is not None:
+        return DenseGraph(problem.matrix.copy())
+    if problem.arcs is not None:
+        return _graph_of_arcs(problem.num_nodes, *problem.arcs, np.zeros_like(problem.arcs[0]))
+    if problem.points is None or problem.metric is None:
+        raise ValueError("a problem has a matrix, arcs, or points and a metric")
+    if problem.metric in SPATIAL_METRICS:
+        return PointGraph(SpatialDistances(problem.points, problem.metric))
+    return PointGraph(Distances(problem.points, cast("Metric", problem.metric), 1.0))
 
 
 def tour_cost(graph: Graph, order: IntArray) -> int | None:

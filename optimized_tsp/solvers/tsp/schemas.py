@@ -61,8 +61,8 @@ _FORMS: dict[str, tuple[str, ...]] = {
 class TspInstance(StrictModel):
     """A travelling salesman problem in exactly one of four forms.
 
-    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`, or `tsplib`. Lists fail on their first
-    malformed element, so that a large wrong body costs no more than a right one.
+    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`, or `tsplib`. Lists fail on
+    their first malformed element, so that a large wrong body costs no more than a right one.
     """
 
     model_config = ConfigDict(
@@ -121,7 +121,7 @@ class TspInstance(StrictModel):
         if not given:
             raise PydanticCustomError(
                 "no_form",
-                "Give the problem as num_nodes and edges, coordinates and metric, matrix, or tsplib",
+                "Give the problem as num_nodes and edges, coordinates and metric, matrix or tsplib",
             )
         missing = [name for name in _FORMS[given[0]] if getattr(self, name) is None]
         if missing:
@@ -130,7 +130,7 @@ class TspInstance(StrictModel):
                 "This form of the problem needs {fields}; {missing} is missing",
                 {"fields": " and ".join(_FORMS[given[0]]), "missing": missing[0]},
             )
-        if "scale" in self.model_fields_set and given[0] != "coordinates":
+        if self.scale != 1.0 and given[0] != "coordinates":
             raise PydanticCustomError("scale_without_coordinates", "scale belongs to coordinates")
         return self
 

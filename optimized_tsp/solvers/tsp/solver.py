@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from optimized_tsp.solvers.contract import (
@@ -26,6 +27,7 @@ from optimized_tsp.solvers.tsp.schemas import TspInstance, TspParameters, TspSol
 from optimized_tsp.solvers.tsp.validation import validate_instance
 
 if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.graph import Graph
     from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["TspSolver"]
@@ -53,6 +55,8 @@ class TspSolver:
             present = sum(len(row) - row.count(None) for row in instance.matrix)
             diagonal = sum(None not in row[i : i + 1] for i, row in enumerate(instance.matrix))
             return InstanceSize(instance.node_count, present - diagonal)
+        if instance.tsplib is not None:
+            return _size_of_file(instance)
         return InstanceSize(instance.node_count, None)
 
     def validate(self, instance: TspInstance) -> None:
@@ -85,29 +89,69 @@ class TspSolver:
         What neither CP-SAT nor fast-tsp could be stopped in is left behind for at most a few
         seconds. Raises `InvalidInstance`, and `InvalidSolution` when `start` is no solution.
         """
-        import numpy as np
-
+        from optimized_tsp.solvers.tsp.fixed_edges import fixed_edges_of
         from optimized_tsp.solvers.tsp.graph import build_graph
-        from optimized_tsp.solvers.tsp.search import Search
-        from optimized_tsp.solvers.tsp.strategy import run
 
-        started = time.monotonic()
+        solve_graph = partial(
+            _solve_graph, time.monotonic(), parameters=parameters, seed=seed, stop=stop
+        )
         validate_instance(instance)
         if start is not None:
             check_tour(instance, start)
-        reserve = min(_RESERVE_S, 0.1 * parameters.timeout)
-        search = Search(
-            build_graph(instance),
-            started=started,
-            deadline=started + parameters.timeout - reserve,
-            stop=stop,
-            on_incumbent=on_incumbent,
-        )
-        if start is not None:
-            search.offer_tour(np.array(start.node_order))
-        run(search, threads=parameters.threads or 1, seed=seed)
-        search.close()
-        return _outcome(search)
+        graph = build_graph(instance)
+        order = None if start is None else start.node_order
+        fixed = fixed_edges_of(instance, graph)
+        if fixed is None:
+            return solve_graph(graph, order, on_incumbent)
+        if isinstance(fixed, InfeasibilityCertificate):
+            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=fixed)
+        order = fixed.any_tour() if order is None else fixed.shorten(order)
+        report = fixed.reporting_to(on_incumbent)
+        return fixed.outcome(solve_graph(fixed.graph, order, report))
+
+
+def _solve_graph(
+    started: float,
+    graph: Graph,
+    start: list[int] | None,
+    on_incumbent: Callable[[Incumbent[TspSolution]], None],
+    *,
+    parameters: TspParameters,
+    seed: int,
+    stop: StopSignal,
+) -> Outcome[TspSolution]:
+    """The outcome for a graph, beginning with the tour `start` where there is one."""
+    import numpy as np
+
+    from optimized_tsp.solvers.tsp.search import Search
+    from optimized_tsp.solvers.tsp.strategy import run
+
+    reserve = min(_RESERVE_S, 0.1 * parameters.timeout)
+    search = Search(
+        graph,
+        started=started,
+        deadline=started + parameters.timeout - reserve,
+        stop=stop,
+        on_incumbent=on_incumbent,
+    )
+    if start is not None:
+        search.offer_tour(np.array(start))
+    run(search, threads=parameters.threads or 1, seed=seed)
+    search.close()
+    return _outcome(search)
+
+
+def _size_of_file(instance: TspInstance) -> InstanceSize:
+    """Of a text that is no problem nothing is known; `validate` says why."""
+    from optimized_tsp.solvers.tsp.tsplib_text import TsplibError
+
+    try:
+        problem = instance.tsplib_problem
+    except TsplibError:
+        return InstanceSize(0, None)
+    if problem.matrix is not None:
+        return InstanceSize(problem.num_nodes, problem.num_nodes * (problem.num_nodes - 1))
+    return InstanceSize(problem.num_nodes, None if problem.arcs is None else len(problem.arcs[0]))
 
 
 def _outcome(search: Search) -> Outcome[TspSolution]:

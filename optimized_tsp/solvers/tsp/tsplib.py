@@ -8,14 +8,11 @@ displaying is ignored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast, get_args
 
-import numpy as np
-
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.metrics import GEO_RADIUS_KM
-from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, MAX_NODES
+from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, MAX_NODES, Metric
 from optimized_tsp.solvers.tsp.spatial_distances import SpatialDistances
 from optimized_tsp.solvers.tsp.spatial_metrics import SPATIAL_METRICS, SpatialMetric
 from optimized_tsp.solvers.tsp.tsplib_graph import read_arcs, read_fixed_edges
@@ -33,6 +30,7 @@ from optimized_tsp.solvers.tsp.tsplib_weights import (
     read_matrix,
     read_points,
 )
+from optimized_tsp.solvers.tsp.validation import largest_distance
 
 __all__ = ["TsplibError", "TsplibProblem", "decode_tsplib", "parse_tsplib"]
 
@@ -54,7 +52,6 @@ _FOREIGN = {
     "EDGE_DATA_FORMAT": "HCP",
     "EDGE_DATA_SECTION": "HCP",
 }
-_AT_LEAST: dict[str, SpatialMetric] = {"MAN_2D": "MAN_3D", "MAX_2D": "MAX_3D"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +60,8 @@ class TsplibProblem:
 
     `points` with their `metric` have shape (n, 2) or (n, 3); `matrix` is (n, n) with zeros on the
     diagonal; `arcs` (sources, targets; HCP) are all there are, at cost 0. `fixed_edges` must be
-    part of the tour, in the direction given where the problem is an ATSP, else in either.
+    part of the tour, in the direction given where the problem is an ATSP, else in either;
+    `fixed_edges_line` is where they begin.
     """
 
     name: str
@@ -74,6 +72,12 @@ class TsplibProblem:
     points: FloatArray | None = None
     matrix: IntArray | None = None
     arcs: tuple[IntArray, IntArray] | None = None
+    fixed_edges_line: int | None = None
+
+    @property
+    def directed(self) -> bool:
+        """Whether an edge and its opposite may differ."""
+        return self.type == "ATSP"
 
 
 def parse_tsplib(text: str, *, max_nodes: int = MAX_NODES) -> TsplibProblem:
@@ -90,17 +94,23 @@ def parse_tsplib(text: str, *, max_nodes: int = MAX_NODES) -> TsplibProblem:
             message = f"{keyword} belongs to TYPE: {owner}, not to TYPE: {problem_type}."
             raise TsplibError(line, "foreign_keyword", message)
     num_nodes = document.dimension(max_nodes)
-    fixed = read_fixed_edges(document, num_nodes)
-    name = document.entries["NAME"].value if "NAME" in document.entries else ""
+    problem = TsplibProblem(
+        name=document.entries["NAME"].value if "NAME" in document.entries else "",
+        type=problem_type,
+        num_nodes=num_nodes,
+        fixed_edges=read_fixed_edges(document, num_nodes),
+        fixed_edges_line=_line_of(document, "FIXED_EDGES_SECTION"),
+    )
     if problem_type == "HCP":
-        arcs = read_arcs(document, num_nodes)
-        return TsplibProblem(name, problem_type, num_nodes, fixed, arcs=arcs)
+        if line := _line_of(document, "EDGE_WEIGHT_SECTION"):
+            message = "EDGE_WEIGHT_SECTION belongs to TYPE: TSP or ATSP, not to TYPE: HCP."
+            raise TsplibError(line, "foreign_keyword", message)
+        return replace(problem, arcs=read_arcs(document, num_nodes))
     weight_type = _weight_type(document)
     if weight_type == "EXPLICIT":
         matrix = _explicit_weights(document, num_nodes, symmetric=problem_type == "TSP")
-        return TsplibProblem(name, problem_type, num_nodes, fixed, matrix=matrix)
-    points = _points(document, num_nodes, weight_type)
-    return TsplibProblem(name, problem_type, num_nodes, fixed, metric=weight_type, points=points)
+        return replace(problem, matrix=matrix)
+    return replace(problem, metric=weight_type, points=_points(document, num_nodes, weight_type))
 
 
 def _line_of(document: Document, keyword: str) -> int | None:
@@ -168,9 +178,6 @@ def _check_agreement(document: Document, metric: WeightType, dimensions: int) ->
 
 def _largest_distance(points: FloatArray, metric: WeightType) -> float:
     """An upper bound of all distances; may be infinite."""
-    if metric == "GEO":
-        return float(np.pi) * GEO_RADIUS_KM + 1.0
     if metric in SPATIAL_METRICS:
         return SpatialDistances(points, metric).largest()
-    in_space = np.column_stack([points, np.zeros(len(points))])
-    return SpatialDistances(in_space, _AT_LEAST.get(metric, "EUC_3D")).largest()
+    return largest_distance(cast("Metric", metric), points, 1.0)

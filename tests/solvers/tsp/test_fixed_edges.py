@@ -7,7 +7,7 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimized_tsp.solvers.contract import InfeasibilityCertificate
@@ -56,7 +56,8 @@ def through_smaller_graph(fixed: FixedEdges) -> Tours:
     }
 
 
-@given(st.booleans(), st.integers(2, 6), st.randoms(use_true_random=False))
+@settings(deadline=None)
+@given(st.booleans(), st.integers(2, 5), st.randoms(use_true_random=False))
 def test_the_same_tours_at_the_same_costs(
     directed: bool,  # noqa: FBT001
     num_nodes: int,
@@ -75,6 +76,7 @@ def test_the_same_tours_at_the_same_costs(
         assert through_smaller_graph(fixed) == wanted
 
 
+@settings(deadline=None)
 @given(st.booleans(), st.integers(2, 7), st.randoms(use_true_random=False))
 def test_tours_survive_the_way_there_and_back(
     directed: bool,  # noqa: FBT001
@@ -91,8 +93,8 @@ def test_tours_survive_the_way_there_and_back(
     fixed = fix_edges(graph, edges, directed=directed)
     assert isinstance(fixed, FixedEdges)
     shortened = fixed.shorten(order)
-    assert sorted(shortened.tolist()) == list(range(fixed.graph.num_nodes))
-    assert fixed.expand(shortened.tolist()) == order
+    assert sorted(shortened) == list(range(fixed.graph.num_nodes))
+    assert fixed.expand(shortened) == order
 
 
 @pytest.mark.parametrize(
@@ -130,5 +132,5 @@ def test_a_solution_is_said_of_the_whole_graph() -> None:
     fixed = fix_edges(graph, [(1, 0)], directed=False)
     assert isinstance(fixed, FixedEdges)
     order = fixed.shorten([0, 1, 3, 2])
-    smaller = TspSolution(node_order=order.tolist(), cost=tour_cost(fixed.graph, order) or 0)
+    smaller = TspSolution(node_order=order, cost=tour_cost(fixed.graph, np.array(order)) or 0)
     assert fixed._solution(smaller) == TspSolution(node_order=[0, 1, 3, 2], cost=5 + 4 + 6 + 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimized_tsp.solvers.contract import InvalidInstance
@@ -260,6 +260,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_any_json(document: object) -> None:
     try:
@@ -272,6 +273,7 @@ def test_any_json(document: object) -> None:
     assert all(problem.message for problem in refused)
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet='xy,;\t\n\r"01.e- lonatid'))
 def test_any_table(text: str) -> None:
     for table in (text, "x,y\n" + text, text.encode(errors="replace")):
@@ -297,6 +299,7 @@ def test_a_tour_as_a_table() -> None:
     assert write_tour_csv([0], coordinates=[[1, 2, 3]]) == "position,node,x,y,z\r\n0,0,1,2,3\r\n"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n")), min_size=1))
 def test_names_survive_in_tables(names: list[str]) -> None:
     table = write_tour_csv(range(len(names)), names=names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -45,6 +45,7 @@ def test_the_definitions(
     assert spatial_distance(metric, point, ORIGIN) == distance
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(SPATIAL_METRICS),
     arrays(np.float64, (6, 3), elements=st.floats(-1e6, 1e6) | st.integers(-400, 400).map(float)),

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimized_tsp.solvers.tsp.metrics import distance_rule
@@ -58,6 +58,7 @@ def test_every_format_of_explicit_weights(weight_format: str) -> None:
     assert problem.matrix.dtype == np.int64
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_symmetric_matrix_survives_any_format(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 7))

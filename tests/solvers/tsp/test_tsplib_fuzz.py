@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from itertools import product
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimized_tsp.solvers.tsp.schemas import COST_LIMIT
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE
+from optimized_tsp.solvers.tsp.check_tsplib import TsplibReading
+from optimized_tsp.solvers.tsp.graph import build_graph
+from optimized_tsp.solvers.tsp.schemas import COST_LIMIT, TspInstance
 from optimized_tsp.solvers.tsp.tsplib import TsplibError, TsplibProblem, parse_tsplib
 from optimized_tsp.solvers.tsp.tsplib_tour import read_tour, write_tour
 from tests.solvers.tsp.tsplib_texts import WORD_ORDER, explicit, lines, located
@@ -42,6 +46,7 @@ def read(text: str) -> TsplibProblem | None:
         refusal = error
     if refusal is None:
         check_invariants(problem)
+        check_second_reading(problem, text)
         return problem
     last = 1 + text.replace("\r\n", "\n").replace("\r", "\n").count("\n")
     assert 1 <= refusal.line <= last
@@ -64,13 +69,28 @@ def check_invariants(problem: TsplibProblem) -> None:
     assert all(a != b and min(a, b) >= 0 and max(a, b) < n for a, b in problem.fixed_edges)
 
 
+def check_second_reading(problem: TsplibProblem, text: str) -> None:
+    """The parser and the check's own reader understand the same."""
+    reading = TsplibReading(text)
+    assert reading.num_nodes == problem.num_nodes
+    assert reading.fixed_edges == problem.fixed_edges
+    assert reading.directed == problem.directed
+    nodes = range(problem.num_nodes)
+    graph = build_graph(TspInstance(tsplib=text))
+    for a, b in product(nodes, nodes):
+        if a != b:
+            cost = int(graph.between(np.array([a]), np.array([b]))[0])
+            assert reading.cost((a, b)) == (None if cost == NO_EDGE else cost)
+
+
+@settings(deadline=None)
 @given(st.text())
 def test_any_text(text: str) -> None:
     read(text)
     read("TYPE: TSP\nDIMENSION: 2\nEDGE_WEIGHT_TYPE: EUC_2D\nNODE_COORD_SECTION\n" + text)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.sampled_from(SEEDS), st.randoms(use_true_random=False), st.integers(1, 4))
 def test_any_damage(text: str, rng: random.Random, cuts: int) -> None:
     for _ in range(cuts):
@@ -80,6 +100,7 @@ def test_any_damage(text: str, rng: random.Random, cuts: int) -> None:
     read(text)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SEEDS), st.data())
 def test_a_word_of_data_lost_or_doubled_is_noticed(text: str, data: st.DataObject) -> None:
     head, heading, rest = text.rpartition("_SECTION\n")
@@ -95,6 +116,7 @@ def test_a_word_of_data_lost_or_doubled_is_noticed(text: str, data: st.DataObjec
         assert before.arcs is not None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 2), min_size=1, max_size=20), st.randoms())
 def test_points_survive_in_any_order_of_lines(
     points: list[tuple[float, float]], rng: random.Random
@@ -107,11 +129,13 @@ def test_points_survive_in_any_order_of_lines(
     assert [tuple(point) for point in problem.points.tolist()] == points
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(0, 2**53), st.permutations(range(6)))
 def test_tours_survive(name: str, cost: int, order: list[int]) -> None:
     assert read_tour(write_tour(name, cost, order)) == order
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="-1 23\nTOURSECN_:EOFDIMPY"))
 def test_any_tour_text(text: str) -> None:
     for tried in (text, "TYPE: TOUR\nDIMENSION: 3\nTOUR_SECTION\n" + text):
