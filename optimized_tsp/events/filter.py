@@ -75,13 +75,13 @@ class Wanted:
 
     def matches(self, event: JobEvent) -> bool:
         """Whether the reader wants this event."""
-        if event.position > self.followed_after and event.task_id in self.followed:
-            return True
-        return (
+        if (
             self.subscribed is not None
             and event.position > self.after
             and self.subscribed.matches(event)
-        )
+        ):
+            return True
+        return event.position > self.followed_after and event.task_id in self.followed
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """The same for a query on `Event`."""

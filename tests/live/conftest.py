@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
@@ -25,15 +26,19 @@ from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.leases import Claim, claim_next
 from optimized_tsp.jobs.models import Job
+from optimized_tsp.jobs.outcomes import Answer, Progress, finish, save_progress
 from optimized_tsp.jobs.service import submit_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.transitions import record
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.protocol import websocket_options
+from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.tsp import TspSolver
 
 DEADLINE_S = 15.0
+SUBMISSION: dict[str, Any] = {"tsp_instance": {"matrix": [[None, 1], [1, None]]}}
 
 
 class Server:
@@ -120,15 +125,46 @@ class Jobs:
     def __init__(self, database: Database, bus: Bus) -> None:
         self.database = database
         self.bus = bus
+        self._claims: dict[UUID, Claim] = {}
+        self._claiming = asyncio.Lock()
 
     async def submit(self, tenant_id: UUID = DEFAULT_TENANT_ID, **tags: str) -> UUID:
         """A new job, with its event `job.submitted`."""
-        body = {"tsp_instance": {"matrix": [[None, 1], [1, None]]}, "tags": tags}
+        body = {**SUBMISSION, "tags": tags}
         submission = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with self.database.write() as session:
             job_id = await submit_job(session, tenant_id, submission)
         self.bus.announce(job_id)
         return job_id
+
+    async def improve(self, job_id: UUID, cost: int) -> None:
+        """A worker finds a solution of this cost, and says so; it takes jobs until it has this."""
+        async with self._claiming:
+            while job_id not in self._claims:
+                async with self.database.write() as session:
+                    claim = await claim_next(session, worker="test", lease_s=60)
+                assert claim is not None
+                self._claims[claim.job_id] = claim
+        solution = {"node_order": [0, 1], "cost": cost}
+        progress = Progress(solution, lower_bound=None, elapsed_s=0.1)
+        async with self.database.write() as session:
+            assert await save_progress(session, self._claims[job_id], progress)
+        self.bus.announce(job_id)
+
+    async def finish(self, job_id: UUID) -> None:
+        """Its worker ends it with the best solution so far."""
+        answer = Answer(
+            SolutionStatus.FEASIBLE,
+            StopReason.TIME_LIMIT,
+            solution=None,
+            lower_bound=None,
+            infeasibility=None,
+            statistics=None,
+            elapsed_s=0.2,
+        )
+        async with self.database.write() as session:
+            await finish(session, self._claims.pop(job_id), answer)
+        self.bus.announce(job_id)
 
     async def happen(self, job_id: UUID, times: int = 1, **data: Any) -> None:
         """So many events of the job, in one transaction."""
@@ -162,12 +198,16 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.cursor: str | None = None
+        self._asked = 0
+        self._received: deque[dict[str, Any]] = deque()
 
     async def send(self, **message: Any) -> None:
         await self.socket.send(orjson.dumps(message).decode())
 
     async def receive(self) -> dict[str, Any]:
         """The next message of the server."""
+        if self._received:
+            return self._received.popleft()
         async with asyncio.timeout(DEADLINE_S):
             message: dict[str, Any] = orjson.loads(await self.socket.recv())
         return message
@@ -193,6 +233,37 @@ class Client:
 
     async def seqs(self, count: int) -> list[int]:
         return [event["seq"] for event in await self.events(count)]
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Make a request; returns the answer. What comes before it is received later."""
+        self._asked += 1
+        await self.send(type=kind, id=self._asked, **fields)
+        before = []
+        while (answer := await self.receive()).get("id") != self._asked:
+            assert "id" not in answer
+            before.append(answer)
+        self._received.extendleft(reversed(before))
+        return answer
+
+    async def result(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Make a request; returns what the answer says."""
+        answer = await self.ask(kind, **fields)
+        assert answer["type"] == "response", answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    async def problem(self, kind: str, **fields: Any) -> tuple[int, str, str]:
+        """Make a request that is refused; returns status, code and pointer."""
+        answer = await self.ask(kind, **fields)
+        assert answer["type"] == "error", answer
+        error = answer["error"]
+        return error["status"], error["code"], error["pointer"]
+
+    async def submit(self, **fields: Any) -> str:
+        """Submit a job of the solver tsp v1; returns its id."""
+        fields = {"solver": "tsp", "version": "v1", "body": SUBMISSION} | fields
+        job = await self.result("submitJob", **fields)
+        return str(job["task_id"])
 
     async def closed(self) -> tuple[int, str]:
         """Wait until the server has closed; its code and reason."""
