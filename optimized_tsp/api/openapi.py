@@ -61,17 +61,18 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
         for path in document["paths"].values():
             for operation in path.values():
                 _problem_answers(operation)
+        _link_jobs(document["paths"])
         app.openapi_schema = document
     return app.openapi_schema
 
 
 def methods_of(app: FastAPI, path: str) -> list[str]:
     """The methods of a path, over all routes (each route alone only knows its own)."""
-    methods: set[str] = set()
-    for template, operations in app.openapi()["paths"].items():
+    paths = app.openapi()["paths"]
+    for template, operations in sorted(paths.items()):  # a fixed name sorts before a {parameter}
         if re.fullmatch(_PARAMETER.sub("[^/]+", re.escape(template)), path):
-            methods |= {method.upper() for method in operations}
-    return sorted(methods) or ["GET"]
+            return sorted(method.upper() for method in operations)
+    return ["GET"]
 
 
 def _submission_schemas() -> dict[str, Any]:
@@ -88,6 +89,20 @@ def _submission_schemas() -> dict[str, Any]:
     _, document = models_json_schema(models, ref_template="#/components/schemas/{model}")
     definitions: dict[str, Any] = document["$defs"]
     return definitions
+
+
+def _link_jobs(paths: dict[str, Any]) -> None:
+    """Say that the task_id of a submission's answer is the one other calls ask for."""
+    for path, operations in paths.items():
+        collection, found, _ = path.partition("/{task_id}")
+        if not found:
+            continue
+        links = paths[collection]["post"]["responses"]["202"].setdefault("links", {})
+        for operation in operations.values():
+            links[operation["operationId"]] = {
+                "operationId": operation["operationId"],
+                "parameters": {"task_id": "$response.body#/task_id"},
+            }
 
 
 def _problem_answers(operation: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ JSON = "application/json"
 class Body:
     """What was sent. Other media types than JSON hold an instance alone, so the rest of a
     submission comes beside it: `name`, `tags` and `optimization_parameters`, as JSON has them.
-    What is said beside a JSON body goes before what the body says."""
+    What is said beside a JSON body goes before what the body says, member by member."""
 
     content: bytes
     media_type: str = JSON
@@ -110,7 +110,7 @@ def media_types(solver: AnySolver) -> tuple[str, ...]:
 
 def _as_json(solver: AnySolver, body: Body) -> bytes:
     if body.media_type == JSON:
-        return _with_beside(body) if body.beside else body.content
+        return body.content
     if not isinstance(solver, Formatting):
         raise InvalidInput(f"{body.media_type} is not read here.")
     try:
@@ -119,20 +119,6 @@ def _as_json(solver: AnySolver, body: Body) -> bytes:
         problems = [InputProblem(p.pointer, p.code, p.message) for p in error.problems]
         raise InvalidInput(f"The {body.media_type} body is not valid.", problems) from None
     return orjson.dumps({solver.instance_field: instance, **body.beside})
-
-
-def _with_beside(body: Body) -> bytes:
-    try:
-        value = orjson.loads(body.content)
-    except orjson.JSONDecodeError:
-        return body.content  # whoever parses it says where it goes wrong
-    if not isinstance(value, dict):
-        return body.content
-    parameters = value.get("optimization_parameters", {})
-    value |= body.beside
-    if isinstance(parameters, dict) and "optimization_parameters" in body.beside:
-        value["optimization_parameters"] = parameters | body.beside["optimization_parameters"]
-    return orjson.dumps(value)
 
 
 def problems_of(error: ValidationError) -> list[InputProblem]:

@@ -108,10 +108,10 @@ async def test_a_broken_table_is_refused_with_its_line(client: httpx.AsyncClient
     assert "line 3" in response.json()["errors"][0]["message"]
 
 
-async def test_what_is_said_beside_a_body_goes_before_it(client: httpx.AsyncClient) -> None:
-    body = TRIANGLE | {"name": "inside", "optimization_parameters": {"timeout": 9, "seed": 3}}
-    job = (await client.post(f"{JOBS}?name=beside&timeout=5", json=body)).json()
-    assert (job["name"], job["timeout"]) == ("beside", 5)
+async def test_what_belongs_into_the_body_is_refused_beside_it(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{JOBS}?name=beside", json=TRIANGLE)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["code"] == "belongs_into_body"
 
 
 async def test_validate_says_what_would_happen_and_stores_nothing(

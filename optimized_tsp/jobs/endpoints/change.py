@@ -28,7 +28,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
     in_scope = scope_of(solver)
 
     @router.post(
-        "/jobs/{task_id}/cancel",
+        "/jobs/{task_id:uuid}/cancel",
         status_code=202,
         summary="Stop a job, keep its best solution",
         response_model=JobView,
@@ -38,7 +38,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
         return await commands.cancel(services, scope, task_id)
 
     @router.delete(
-        "/jobs/{task_id}",
+        "/jobs/{task_id:uuid}",
         summary="Cancel an active job, remove an ended one",
         status_code=204,
         responses={202: {"model": JobView, "description": "Cancelled, not removed."}},

@@ -33,7 +33,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
     in_scope = scope_of(solver)
 
     @router.get(
-        "/jobs/{task_id}/events",
+        "/jobs/{task_id:uuid}/events",
         summary="A job's events",
         response_class=Response,
         responses={

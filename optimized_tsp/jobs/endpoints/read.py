@@ -11,7 +11,8 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from optimized_tsp.core.pagination import CURSOR_PATTERN, decode_cursor, encode_cursor
 from optimized_tsp.jobs import repository
@@ -35,7 +36,14 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _written_out(value: object) -> object:
+    # Pydantic also takes a number, as seconds since 1970: that is a typing error here.
+    if isinstance(value, str) and "T" not in value.upper():
+        raise PydanticCustomError("not_rfc_3339", "must be a date and time as in RFC 3339")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 """A time in UTC; one that has no year there is refused (the database could not compare it)."""
 
 
@@ -69,13 +77,13 @@ def _add_examples(router: APIRouter, solver: AnySolver) -> None:
 def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
     in_scope = scope_of(solver)
 
-    @router.get("/jobs/{task_id}", summary="A job's status", response_model=JobView)
+    @router.get("/jobs/{task_id:uuid}", summary="A job's status", response_model=JobView)
     async def status(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> JobView:
         async with services.database.read() as session:
             return await repository.find_job(session, scope, task_id)
 
     @router.get(
-        "/jobs/{task_id}/solution",
+        "/jobs/{task_id:uuid}/solution",
         summary="The best solution so far",
         response_model=solution_type(solver),
         responses={200: {"content": {kind: {} for kind in solution_types(solver)}}},
@@ -94,7 +102,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
         return Response(text, media_type=kind)
 
     @router.get(
-        "/jobs/{task_id}/instance",
+        "/jobs/{task_id:uuid}/instance",
         summary="What was submitted",
         response_model=solver.instance_type,
     )

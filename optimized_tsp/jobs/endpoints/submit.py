@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, parse_tag, scope_of
 from optimized_tsp.jobs.idempotency import Replay
@@ -35,7 +36,7 @@ from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
 
-_BESIDE = "Goes before what the body says; other types than JSON have no place for it."
+_BESIDE = "For bodies of other types than JSON."
 NameParameter = Annotated[
     str | None, Query(description=f"The job's name. {_BESIDE}", max_length=200, pattern=NO_NUL)
 ]
@@ -153,7 +154,13 @@ async def _body(
         beside["optimization_parameters"] = {"timeout": timeout_s}
     if tags:
         beside["tags"] = dict(parse_tag(text) for text in tags)
-    return Body(content, media_type(request), beside)
+    kind = media_type(request)
+    if kind == JSON and beside:
+        raise InvalidInput(
+            "name, timeout and tag belong into the JSON body, not into the query.",
+            [InputProblem("/query", "belongs_into_body", "give these in the JSON body")],
+        )
+    return Body(content, kind, beside)
 
 
 def _hash(request: Request, body: Body) -> bytes:
