@@ -1,3 +1,3 @@
-"""An optimization job service: post a problem, watch it being solved live, find every past job in SQL."""
+"""An optimization job service: post a problem, watch it live, find every past job in SQL."""
 
 __version__ = "0.1.0"

@@ -27,7 +27,8 @@ def random_costs(random: Random, *, symmetric: bool, missing: float = 0.0) -> In
     if symmetric:
         costs = np.triu(costs) + np.triu(costs).T
     np.fill_diagonal(costs, NO_EDGE)
-    return np.minimum(costs, NO_EDGE)
+    limited: IntArray = np.minimum(costs, NO_EDGE)
+    return limited
 
 
 def optimum(costs: IntArray) -> int | None:
