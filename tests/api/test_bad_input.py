@@ -69,6 +69,18 @@ CASES: list[tuple[str, str, str]] = [
         with_instance('{"coordinates": [[0, 0], [1, 1]], "metric": "L7"}'),
         "/tsp_instance/metric",
     ),
+    ("no TSPLIB file", with_instance('{"tsplib": "nonsense"}'), "/tsp_instance/tsplib"),
+    ("an empty TSPLIB file", with_instance('{"tsplib": ""}'), "/tsp_instance/tsplib"),
+    (
+        "a huge TSPLIB file",
+        with_instance('{"tsplib": "TYPE: TSP\\nDIMENSION: 99999999999"}'),
+        "/tsp_instance/tsplib",
+    ),
+    (
+        "a TSPLIB file and a matrix",
+        with_instance('{"tsplib": "TYPE: TSP", "matrix": [[1]]}'),
+        "/tsp_instance",
+    ),
     ("an unknown field", with_instance(GOOD, ', "colour": "red"'), "/colour"),
     (
         "no time",
