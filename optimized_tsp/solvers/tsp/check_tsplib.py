@@ -46,7 +46,8 @@ class TsplibReading:
         if self._weight_type == "":
             self._edges = _graph(entries, sections)
         elif self._weight_type == "EXPLICIT":
-            self._weights.extend(map(_whole, _words(sections, "EDGE_WEIGHT_SECTION")))
+            for line in sections["EDGE_WEIGHT_SECTION"]:
+                self._weights.extend(_whole_numbers(line.split()))
         else:
             self._points = _points(sections)
 
@@ -85,13 +86,13 @@ def _words(sections: dict[str, list[str]], heading: str) -> Iterator[str]:
     return (word for line in sections.get(heading, ()) for word in line.split())
 
 
-def _whole(word: str) -> int:
-    """A weight; on the diagonal anything may stand, so numbers beyond all costs stay small."""
+def _whole_numbers(words: list[str]) -> array[int]:
+    """Weights; on the diagonal anything may stand, so numbers beyond all costs stay small."""
     try:
-        value = int(word)
-    except ValueError:
-        value = int(Decimal(word)) if abs(float(word)) < COST_LIMIT else COST_LIMIT
-    return max(-COST_LIMIT, min(COST_LIMIT, value))
+        return array("q", map(int, words))
+    except (ValueError, OverflowError):  # other notations, or a diagonal beyond 64 bits
+        small = (word if abs(float(word)) < COST_LIMIT else COST_LIMIT for word in words)
+        return array("q", (int(Decimal(word)) for word in small))
 
 
 def _points(sections: dict[str, list[str]]) -> dict[int, list[float]]:

@@ -83,9 +83,9 @@ class TsplibProblem:
 def parse_tsplib(text: str, *, max_nodes: int = MAX_NODES) -> TsplibProblem:
     """Read a problem file; raises `TsplibError` and nothing else.
 
-    Memory stays within a small multiple of the text: a matrix has its size in the text, and
-    `max_nodes` bounds the nodes before anything is allocated for them. 18 000 points or a matrix of
-    443 x 443 take about 50 ms.
+    Memory stays within some 20 times the text: a matrix has its size in the text, and `max_nodes`
+    bounds the nodes before anything is allocated for them. 18 000 points or a matrix of 443 x 443
+    take about 50 ms.
     """
     document = read_document(text)
     problem_type = _problem_type(document.need("TYPE"))

@@ -52,18 +52,19 @@ def read_matrix(
     section: Section, num_nodes: int, weight_format: str, *, symmetric: bool
 ) -> IntArray:
     """Explicit weights as a matrix (n, n) of exact integers >= 0 with zeros on the diagonal."""
-    words = section.words()
-    _check_count(section, len(words), num_nodes, weight_format)
-    matrix = _filled(_whole_numbers(section, words), num_nodes, weight_format)
+    values = _whole_numbers(section)
+    _check_count(section, len(values), num_nodes, weight_format)
+    matrix = _filled(values, num_nodes, weight_format)
     np.fill_diagonal(matrix, 0)  # whatever the file says there
-    _check_weights(section, words, matrix, weight_format)
+    _check_weights(section, matrix, weight_format)
     if symmetric and weight_format == "FULL_MATRIX" and not np.array_equal(matrix, matrix.T):
         i, j = np.argwhere(matrix != matrix.T)[0].tolist()
         message = (
             f"From node {i + 1} to node {j + 1} the weight is {matrix[i, j]}, the other way"
             f" {matrix[j, i]}: use TYPE: ATSP where they differ."
         )
-        raise TsplibError(section.line_of_word(j * num_nodes + i), "asymmetric_weights", message)
+        line, _ = section.word(j * num_nodes + i)
+        raise TsplibError(line, "asymmetric_weights", message)
     return matrix
 
 
@@ -94,13 +95,18 @@ def read_points(
 
 
 def _check_count(section: Section, found: int, num_nodes: int, weight_format: str) -> None:
-    shape, offset = _FILL[weight_format]
-    triangle = num_nodes * (num_nodes - 1) // 2 + (num_nodes if offset == 0 else 0)
-    needed = num_nodes * num_nodes if shape == "full" else triangle
+    needed = _count(num_nodes, weight_format)
     if found != needed:
-        line = section.line_of_word(needed)
+        line, _ = section.word(needed)
         message = f"{weight_format} of {num_nodes} nodes has {needed} weights, not {found}."
         raise TsplibError(line, "wrong_count", message)
+
+
+def _count(num_nodes: int, weight_format: str) -> int:
+    shape, offset = _FILL[weight_format]
+    if shape == "full":
+        return num_nodes * num_nodes
+    return num_nodes * (num_nodes - 1) // 2 + (num_nodes if offset == 0 else 0)
 
 
 def _filled(values: IntArray, num_nodes: int, weight_format: str) -> IntArray:
@@ -116,43 +122,47 @@ def _filled(values: IntArray, num_nodes: int, weight_format: str) -> IntArray:
     return matrix
 
 
-def _check_weights(
-    section: Section, words: list[str], matrix: IntArray, weight_format: str
-) -> None:
+def _check_weights(section: Section, matrix: IntArray, weight_format: str) -> None:
     num_nodes = len(matrix)
     first_inexact = -(-COST_LIMIT // num_nodes)
     wrong = (matrix < 0) | (matrix >= first_inexact)
     if not wrong.any():
         return
-    places = _filled(np.arange(len(words)), num_nodes, weight_format)
-    index = int(places[wrong].min())
-    line = section.line_of_word(index)
-    if words[index].startswith("-"):
-        message = f"A weight is at least 0, not {shown(words[index])}."
-        raise TsplibError(line, "negative_weight", message)
+    count = _count(num_nodes, weight_format)
+    places = _filled(np.arange(count), num_nodes, weight_format)
+    line, word = section.word(int(places[wrong].min()))
+    if word.startswith("-"):
+        raise TsplibError(line, "negative_weight", f"A weight is at least 0, not {shown(word)}.")
     message = f"With {num_nodes} nodes a weight is exact up to {first_inexact - 1}, not "
-    message += f"{shown(words[index])}. Divide all weights by a common number."
+    message += f"{shown(word)}. Divide all weights by a common number."
     raise TsplibError(line, "inexact_cost", message)
 
 
-def _whole_numbers(section: Section, words: list[str]) -> IntArray:
-    """The words as integers; beyond the limit of costs as +-COST_LIMIT."""
-    if section.plain:
-        try:
-            values = np.fromiter(map(int, words), dtype=np.int64, count=len(words))
-        except (ValueError, OverflowError):
-            pass
-        else:
-            return np.clip(values, -COST_LIMIT, COST_LIMIT)
-    values = np.empty(len(words), dtype=np.int64)
-    for index, word in enumerate(words):
-        values[index] = _whole_number(section, index, word)
-    return values
+def _whole_numbers(section: Section) -> IntArray:
+    """All words as integers; beyond the limit of costs as +-COST_LIMIT."""
+    arrays = [np.empty(0, dtype=np.int64)]
+    before, plain = 0, section.plain
+    for words in section.blocks():
+        values = _as_they_are(words) if plain else None
+        if values is None:
+            one_by_one = [_whole_number(section, i, word) for i, word in enumerate(words, before)]
+            values = np.array(one_by_one, dtype=np.int64)
+        arrays.append(values)
+        before += len(words)
+    return np.concatenate(arrays)
+
+
+def _as_they_are(words: list[str]) -> IntArray | None:
+    try:
+        values = np.fromiter(map(int, words), dtype=np.int64, count=len(words))
+    except (ValueError, OverflowError):
+        return None
+    return np.clip(values, -COST_LIMIT, COST_LIMIT)
 
 
 def _whole_number(section: Section, index: int, word: str) -> int:
     if not is_number(word):
-        line = section.line_of_word(index)
+        line, _ = section.word(index)
         raise TsplibError(line, "not_a_number", f"{not_a_number(word)}.")
     if abs(float(word)) >= COST_LIMIT:
         return -COST_LIMIT if word.startswith("-") else COST_LIMIT
@@ -164,7 +174,7 @@ def _whole_number(section: Section, index: int, word: str) -> int:
         if exact == exact.to_integral_value():
             return int(exact)
     message = f"Weights are whole numbers, not {shown(word)}: multiply all of them and round."
-    raise TsplibError(section.line_of_word(index), "fractional_weight", message)
+    raise TsplibError(section.word(index)[0], "fractional_weight", message)
 
 
 def _numbers(section: Section, lines: list[tuple[int, list[str]]]) -> FloatArray:

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optimized_tsp.solvers.tsp.metrics import distance_rule
-from optimized_tsp.solvers.tsp.tsplib import TsplibProblem, decode_tsplib, parse_tsplib
+from optimized_tsp.solvers.tsp.tsplib import (
+    TsplibError,
+    TsplibProblem,
+    decode_tsplib,
+    parse_tsplib,
+)
 from tests.solvers.tsp.tsplib_texts import WORD_ORDER, explicit, lines, located
 
 SYMMETRIC = [[0, 1, 2, 3], [1, 0, 4, 5], [2, 4, 0, 6], [3, 5, 6, 0]]
@@ -211,6 +216,20 @@ def test_a_hamiltonian_cycle_problem(edge_format: str) -> None:
 def test_one_and_two_nodes(weight_format: str) -> None:
     assert matrix_of(parse_tsplib(explicit([[5]], weight_format))) == [[0]]
     assert matrix_of(parse_tsplib(explicit([[0, 7], [7, 0]], weight_format))) == [[0, 7], [7, 0]]
+
+
+def test_large_matrices_are_read_in_pieces() -> None:
+    random = np.random.default_rng(2)
+    matrix = random.integers(0, 10**6, (500, 500))
+    np.fill_diagonal(matrix, 0)
+    rows = [" ".join(map(str, row)) for row in matrix.tolist()]
+    head = explicit([[0]], kind="ATSP").replace("DIMENSION: 1", "DIMENSION: 500").split("0\nEOF")[0]
+    for text in (head + "\n".join(rows), head + " ".join(rows) + " \n" * 10**6):
+        assert len(text) > 1_500_000
+        assert matrix_of(parse_tsplib(text)) == matrix.tolist()
+    with pytest.raises(TsplibError) as caught:
+        parse_tsplib(head + "\n".join([*rows[:-1], "0x" + rows[-1]]))
+    assert (caught.value.line, caught.value.code) == (506, "not_a_number")
 
 
 def test_old_files_have_umlauts_in_latin_1() -> None:
