@@ -28,6 +28,7 @@ RESET_EXTENSION = "optimized_tsp.reset"
 _SEND_BUFFER_BYTES = 128 * 1024
 _UNANSWERED_MS = 25_000
 _CLOSE_TIMEOUT_S = 10.0
+_QUIET_S = 1.0
 _SHUTDOWN_TIMEOUT_S = 1.0
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -77,6 +78,8 @@ class MessageTooLarge(ServiceError):
 class FeedProtocol(WebSocketsSansIOProtocol):
     """Bounded in memory and time, whatever the peer does or does not."""
 
+    _refused_until: float | None = None
+
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         peer: socket.socket | None = transport.get_extra_info("socket")
@@ -97,24 +100,36 @@ class FeedProtocol(WebSocketsSansIOProtocol):
             self.close_timer.cancel()
             self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
 
+    def data_received(self, data: bytes) -> None:
+        if self._refused_until is None:
+            super().data_received(data)
+        else:
+            self._end_when_quiet()
+
     def handle_parser_exception(self) -> None:
         """Explain a message that is too large before closing with 1009."""
         if not isinstance(self.conn.parser_exc, PayloadTooBig):
             super().handle_parser_exception()
-        elif self.close_timer is None:
-            explanation = Frame(Opcode.TEXT, error_frame(MessageTooLarge()).encode())
-            self.transport.write(explanation.serialize(mask=False))
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1009})
-            # The rest of the message is read and dropped: a connection closed with something
-            # unread is reset, and the peer loses what we said.
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
-            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
+            return
+        explanation = Frame(Opcode.TEXT, error_frame(MessageTooLarge()).encode())
+        self.transport.write(explanation.serialize(mask=False))
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1009})
+        # A connection that is closed with something unread is reset, and the peer loses what we
+        # said: the rest of the message is read and dropped.
+        self._refused_until = self.loop.time() + _CLOSE_TIMEOUT_S
+        self._end_when_quiet()
+
+    def _end_when_quiet(self) -> None:
+        if self._refused_until is not None:
+            if self.close_timer is not None:
+                self.close_timer.cancel()
+            end = min(self.loop.time() + _QUIET_S, self._refused_until)
+            self.close_timer = self.loop.call_at(end, self._end)
 
     def shutdown(self) -> None:
         """Say 1012 and leave the peer a moment to take it."""
-        if self.conn.parser_exc is None:
+        if self._refused_until is None:
             super().shutdown()
         self.loop.call_later(_SHUTDOWN_TIMEOUT_S, self.reset)
 

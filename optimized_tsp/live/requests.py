@@ -38,7 +38,7 @@ from optimized_tsp.live.peer import Gone
 from optimized_tsp.live.stream import Stream
 from optimized_tsp.solvers.registry import AnySolver, find_solver
 
-__all__ = ["MAX_IN_FLIGHT", "Requests"]
+__all__ = ["MAX_IN_FLIGHT", "Requests", "in_body"]
 
 logger = structlog.get_logger(__name__)
 
@@ -149,8 +149,13 @@ class Requests:
         try:
             return await self._services.parser.parse(solver, Body(body))
         except InvalidInput as error:
-            problems = [replace(p, pointer=f"/body{p.pointer}") for p in error.problems]
-            raise InvalidInput(error.detail, problems) from None
+            raise in_body(error) from None
+
+
+def in_body(error: InvalidInput) -> InvalidInput:
+    """The same error with pointers from the message a submission came in."""
+    problems = [replace(p, pointer=f"/body{p.pointer}") for p in error.problems]
+    return InvalidInput(error.detail, problems)
 
 
 def _told(error: Exception) -> ServiceError:
