@@ -37,6 +37,37 @@ def test_the_tour_can_be_written_too(cli: Cli, tmp_path: Path) -> None:
     assert "TOUR_SECTION" in tour.read_text()
 
 
+TSPLIB = """NAME : square
+TYPE : TSP
+DIMENSION : 4
+EDGE_WEIGHT_TYPE : EUC_2D
+FIXED_EDGES_SECTION
+1 3
+-1
+NODE_COORD_SECTION
+1 0 0
+2 0 10
+3 10 10
+4 10 0
+"""
+
+
+@pytest.mark.parametrize("ending", ["tsp", "atsp"])
+def test_tsplib_files_are_solved(cli: Cli, ending: str) -> None:
+    ended = cli.run("solve", cli.file(f"square.{ending}", TSPLIB), "--json")
+
+    assert ended.code == 0
+    assert ended.json["cost"] == ended.json["lower_bound"] == 48
+    assert ended.json["node_order"].index(2) in {1, 3}  # beside node 0
+
+
+def test_what_is_wrong_in_a_tsplib_file_is_said_with_its_line(cli: Cli) -> None:
+    ended = cli.run("solve", cli.file("square.tsp", TSPLIB.replace("2 0 10", "2 0 ten")))
+
+    assert ended.code == 2
+    assert "/tsp_instance/tsplib: line 10: A number is expected here, not 'ten'." in ended.err
+
+
 def test_a_tour_that_cannot_be_written_does_not_lose_the_answer(cli: Cli, tmp_path: Path) -> None:
     tour = tmp_path / "no" / "where.tour"
 
