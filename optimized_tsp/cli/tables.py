@@ -60,12 +60,11 @@ def lay_out(
         for index, column in enumerate(columns)
     ]
     while True:
-        fitted = _fitted(columns, widths, shown, width)
+        fitted, fits = _fitted(columns, widths, shown, width)
         droppable = [index for index in shown if columns[index].droppable]
-        if fitted is not None or not droppable:
+        if fits or not droppable:
             break
         shown.remove(droppable[-1])
-    fitted = fitted or widths
     heading = [column.title for column in columns]
     return [
         _GAP.join(_cell(row[index], fitted[index], columns[index]) for index in shown).rstrip()
@@ -75,11 +74,11 @@ def lay_out(
 
 def _fitted(
     columns: Sequence[Column], widths: list[int], shown: list[int], width: int | None
-) -> list[int] | None:
-    """The widths, with those columns cut that may be; None where that is not enough."""
+) -> tuple[list[int], bool]:
+    """The widths, with those columns cut that may be, and whether that is enough."""
     fitted = list(widths)
     if width is None:
-        return fitted
+        return fitted, True
     excess = sum(widths[index] for index in shown) + len(_GAP) * (len(shown) - 1) - width
     for index in shown:
         least = columns[index].least
@@ -87,7 +86,7 @@ def _fitted(
             cut = min(excess, max(0, fitted[index] - least))
             fitted[index] -= cut
             excess -= cut
-    return fitted if excess <= 0 else None
+    return fitted, excess <= 0
 
 
 def _cell(text: str, width: int, column: Column) -> str:

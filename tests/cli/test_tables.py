@@ -48,6 +48,12 @@ def test_a_wide_character_is_not_cut_in_half() -> None:
     assert line == "東京…"
 
 
+def test_what_may_be_cut_is_cut_even_where_that_is_not_enough() -> None:
+    line = lay_out([Column("A"), Column("B", least=1)], [["x" * 30, "00"]], 30)[1]
+
+    assert line == "x" * 30 + "  …"
+
+
 @given(
     st.lists(st.tuples(st.text(max_size=5), st.text(max_size=30)), min_size=1, max_size=5),
     st.integers(30, 60),
