@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from optimized_tsp.events.filter import EventFilter
 from optimized_tsp.events.log import prune_events
 from optimized_tsp.jobs import commands
 from optimized_tsp.live import outbox, stream
@@ -116,6 +117,34 @@ async def test_a_later_subscription_changes_nothing_for_it(
         # Then what was sent of its job is not sent again, and nothing of it is left out
         assert [seq for job, seq in seen if job == mine] == [2, 3]
         assert [seq for job, seq in seen if job == str(other)] == ([1] if after else [])
+
+
+async def test_nothing_is_missed_between_two_subscriptions(
+    server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = str(await jobs.submit()), str(await jobs.submit())
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+    async def endless_check(_session: object, wanted: EventFilter) -> None:
+        if str(wanted.task_id) == two:
+            loop.call_soon_threadsafe(begun.set)
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(stream, "check_job", endless_check)
+    async with client_of(server) as client, client_of(server) as other:
+        await other.subscribe()
+        await client.subscribe(task_id=one)
+        mine = await client.submit()
+        assert await events_of(client, 1) == await events_of(other, 1) == [(mine, 1)]
+        # Given a subscription that is not there yet when something happens
+        await client.send(type="subscribe", task_id=two)
+        await begun.wait()
+        await jobs.happen(UUID(mine))
+        assert await events_of(other, 1) == [(mine, 2)]
+        # When yet another replaces it
+        await client.subscribe(task_id=one)
+        # Then that is not lost
+        assert await events_of(client, 1) == [(mine, 2)]
 
 
 async def test_an_expired_cursor_changes_nothing_for_it(server: Server, jobs: Jobs) -> None:
