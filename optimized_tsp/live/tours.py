@@ -20,6 +20,8 @@ from optimized_tsp.live.outbox import Frame
 __all__ = ["TourPace", "Tours"]
 
 TOUR_EVERY_S = 1.0
+# A solver that goes on improving has an event by then: workers let pass five a second.
+BY_ITSELF_AFTER_S = 1.3
 MAX_BYTES = 16 * 2**20
 _FORGET_FROM = 1000
 
@@ -82,42 +84,48 @@ class Tours:
 class TourPace:
     """When one client is sent tours: of each job at most one a second, the last one for certain.
 
-    A tour that comes too early is held back. When its time comes (`due`, of the first of them, in
-    the loop's time) the latest is sent. The tour of a terminal event never waits.
+    A tour that comes too early is held back. If no event of the job takes it along soon after its
+    time has come, it is sent by itself (`due`, of the first of them, in the loop's time). The tour
+    of a terminal event never waits.
     """
 
     def __init__(self) -> None:
         self.due: float | None = None
-        self._next: dict[UUID, float] = {}
+        self._last: dict[UUID, float] = {}
         self._held: dict[UUID, int] = {}
 
     def admits(self, frame: Frame) -> bool:
         """Whether the tour of this frame is sent with it; if not, it is held back."""
         if frame.terminal:
-            self._next.pop(frame.task_id, None)
+            self._last.pop(frame.task_id, None)
             self._held.pop(frame.task_id, None)
             return True
         now = _now()
-        due = self._next.get(frame.task_id, now)
-        if due > now and frame.cost is not None:
+        last = self._last.get(frame.task_id)
+        if last is not None and now < last + TOUR_EVERY_S and frame.cost is not None:
             self._held[frame.task_id] = frame.cost
+            due = last + BY_ITSELF_AFTER_S
             self.due = due if self.due is None else min(due, self.due)
             return False
         self._held.pop(frame.task_id, None)
-        self._next[frame.task_id] = now + TOUR_EVERY_S
-        if len(self._next) > _FORGET_FROM:
+        self._last[frame.task_id] = now
+        if len(self._last) > _FORGET_FROM:
             self._forget(now)
         return True
 
     def release(self) -> dict[UUID, int]:
-        """The jobs whose held tours may be sent now, each with the cost it has at most."""
+        """The jobs whose held tours are sent by themselves now, each with the most it may cost."""
         now = _now()
-        free = {job: cost for job, cost in self._held.items() if self._next[job] <= now}
-        for job in free:
+        freed = {
+            job: cost
+            for job, cost in self._held.items()
+            if now >= self._last[job] + BY_ITSELF_AFTER_S
+        }
+        for job in freed:
             del self._held[job]
-            self._next[job] = now + TOUR_EVERY_S
+            self._last[job] = now
         self._set_due()
-        return free
+        return freed
 
     def keep_only(self, jobs: Collection[UUID]) -> None:
         """Hold nothing back of other jobs any more: they are not wanted."""
@@ -125,11 +133,12 @@ class TourPace:
         self._set_due()
 
     def _set_due(self) -> None:
-        self.due = min((self._next[job] for job in self._held), default=None)
+        first = min((self._last[job] for job in self._held), default=None)
+        self.due = None if first is None else first + BY_ITSELF_AFTER_S
 
     def _forget(self, now: float) -> None:
-        held = self._held
-        self._next = {job: due for job, due in self._next.items() if due > now or job in held}
+        held, old = self._held, now - TOUR_EVERY_S
+        self._last = {job: last for job, last in self._last.items() if last > old or job in held}
 
 
 def _now() -> float:

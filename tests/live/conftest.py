@@ -276,8 +276,13 @@ class Client:
 @asynccontextmanager
 async def client_of(server: Server, path: str = "/live", **options: Any) -> AsyncIterator[Client]:
     # With a bounded queue the client library stops reading, and then its own close takes 10 s.
-    async with connect(server.url(path), proxy=None, max_queue=None, **options) as socket:
+    socket = await connect(server.url(path), proxy=None, max_queue=None, **options)
+    try:
         yield Client(socket)
+    finally:
+        # The library closes a transport that a reset may have ended under it (Python 3.11).
+        with suppress(AttributeError):
+            await socket.close()
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:

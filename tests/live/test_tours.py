@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from optimized_tsp.live import tours
 from optimized_tsp.live.frames import event_frame, with_solution
 from optimized_tsp.live.outbox import Frame
 from optimized_tsp.live.tours import TourPace, Tours
-from tests.live.conftest import Jobs, Server, client_of
+from tests.live.conftest import DEADLINE_S, Jobs, Server, client_of
 from tests.live.test_live_docs import event as event_of
 
 
@@ -81,6 +82,7 @@ async def test_at_most_one_a_second_and_the_last_for_certain(
     server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tours, "TOUR_EVERY_S", 2.0)
+    monkeypatch.setattr(tours, "BY_ITSELF_AFTER_S", 2.1)
     job = await jobs.submit()
     async with client_of(server) as client:
         await client.subscribe(tours=True)
@@ -105,6 +107,7 @@ async def test_a_tour_that_is_not_wanted_any_more_is_not_sent(
     server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tours, "TOUR_EVERY_S", 2.0)
+    monkeypatch.setattr(tours, "BY_ITSELF_AFTER_S", 2.1)
     job, other = await jobs.submit(), await jobs.submit()
     async with client_of(server) as client:
         await client.subscribe(tours=True, task_id=str(job))
@@ -210,6 +213,21 @@ def test_a_solution_is_put_into_the_message_of_its_event(data: dict[str, Any]) -
     assert orjson.loads(with_solution(frame, solution)) == expected
 
 
+async def test_the_next_event_takes_along_what_was_held_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tours, "TOUR_EVERY_S", 0.05)
+    monkeypatch.setattr(tours, "BY_ITSELF_AFTER_S", 60.0)
+    job, pace = new_id(), TourPace()
+    assert pace.admits(Frame(1, "", job, terminal=False, cost=9))
+    assert not pace.admits(Frame(2, "", job, terminal=False, cost=8))
+    async with asyncio.timeout(DEADLINE_S):
+        while not pace.admits(Frame(3, "", job, terminal=False, cost=7)):
+            assert pace.release() == {}
+            await asyncio.sleep(0.005)
+    assert pace._held == {}
+
+
 async def test_after_the_end_nothing_is_held_back() -> None:
     job, pace = new_id(), TourPace()
     assert pace.admits(Frame(1, "", job, terminal=False, cost=7))
@@ -225,4 +243,4 @@ async def test_the_pace_forgets_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = TourPace()
     for _ in range(5000):
         assert pace.admits(Frame(1, "", new_id(), terminal=False, cost=7))
-    assert len(pace._next) <= tours._FORGET_FROM + 1
+    assert len(pace._last) <= tours._FORGET_FROM + 1
