@@ -57,6 +57,16 @@ async def start_parent() -> AsyncIterator[StartParent]:
         await process.wait()
 
 
+def solver_processes() -> list[psutil.Process]:
+    """Our fork servers and their children; the tests' own servers are children of ours as well."""
+    servers = [
+        process
+        for process in psutil.Process().children()
+        if any("solvers.process.forkserver" in word for word in process.cmdline())
+    ]
+    return servers + [child for server in servers for child in server.children(recursive=True)]
+
+
 async def _first_cost(process: Process) -> int:
     assert process.stdout is not None
     return int(await asyncio.wait_for(process.stdout.readline(), 30))
@@ -79,7 +89,7 @@ async def test_nothing_is_left_when_the_parent_is_killed(
 async def test_nothing_is_left_after_a_clean_end() -> None:
     async with SolverProcess(preload=False) as runner:
         await Attempt(runner).solve("prove")
-        below = psutil.Process().children(recursive=True)
+        below = solver_processes()
         assert len(below) == 2
 
     await until(lambda: all(map(gone, below)), within_s=1)
@@ -101,7 +111,7 @@ async def test_signals_to_every_process_leave_the_decision_to_the_parent(
     running = asyncio.create_task(attempt.solve("polite"))
     await until(lambda: attempt.seen)
 
-    for process in psutil.Process().children(recursive=True):
+    for process in solver_processes():
         process.send_signal(number)
     attempt.stop.set()
 

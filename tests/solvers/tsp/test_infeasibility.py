@@ -131,6 +131,7 @@ def test_a_thousand_nodes_are_judged_in_milliseconds(fault: str) -> None:
             (500 + i, i) for i in range(9)
         }
         arcs |= {(505, 9)}
+    certificate(2, {(0, 1)})  # what is imported on first use is not what is measured
     source, target = np.array(sorted(arcs)).T
     began = time.monotonic()
     found = find_certificate(1_000, source, target)
