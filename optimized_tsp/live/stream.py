@@ -168,7 +168,8 @@ class Stream:
         self.close()
         await self._send(expired_frame(expired.oldest))
         self._note(expired.oldest)
-        await self._run(None, expired.oldest, expired.oldest)
+        now = await self._feed.now()
+        await self._run(None, now, now)
 
     async def _replay(self, wanted: Wanted, position: int, upto: int) -> None:
         async for frames in self._feed.replay(wanted, after=position, upto=upto):

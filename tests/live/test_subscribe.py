@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 import pytest
 from sqlalchemy import func, update
 
 from optimized_tsp.core.ids import new_id
-from optimized_tsp.events.log import prune_events
+from optimized_tsp.events.log import prune_events, replay_page
 from optimized_tsp.events.models import Event
 from optimized_tsp.jobs.models import Job
 from tests.live.conftest import Jobs, Server, client_of, until
@@ -229,6 +230,34 @@ async def test_a_cursor_older_than_what_is_kept(server: Server, jobs: Jobs) -> N
         assert await client.receive() == {"type": "expired", "cursor": kept}
         await client.subscribe(after=kept)
         assert await client.seqs(1) == [4]
+
+
+async def test_an_expired_cursor_makes_nobody_read_what_is_kept(
+    server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await jobs.submit()
+    await jobs.happen(job, 3)
+    pages: list[object] = []
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        pages.append(args)
+        return await replay_page(*args, **options)
+
+    monkeypatch.setattr("optimized_tsp.live.feed.replay_page", counted)
+    async with client_of(server) as client:
+        await client.subscribe(after="0")
+        await client.events(4)
+        async with jobs.database.write() as session:
+            old = update(Event).where(Event.seq < 3).values(at=func.now() - timedelta(days=10))
+            await session.execute(old)
+            assert await prune_events(session, keep=timedelta(days=7)) == 2
+        pages.clear()
+        await client.send(type="subscribe", after="0")
+        assert (await client.receive())["type"] == "expired"
+        await until(lambda: server.subscribers == 1)
+        await client.send(type="ping")
+        assert await client.receive() == {"type": "pong"}
+    assert pages == []
 
 
 async def test_one_who_leaves_is_forgotten(server: Server) -> None:
