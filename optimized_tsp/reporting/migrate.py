@@ -19,6 +19,7 @@ logger = structlog.get_logger(__name__)
 
 _MIGRATION_LOCK = 0x7473705F6D696772
 _LOCK_TIMEOUT = "5s"
+_OTHER_COLUMNS = "42P16"  # invalid_table_definition: a view keeps the columns it has
 _HERE = Path(__file__).parent
 _ROLES = ("optimized_tsp_owner", "optimized_tsp_app", "optimized_tsp_reporting")
 
@@ -68,16 +69,29 @@ def _migrate(connection: Connection) -> None:
     _ensure_roles(connection)
     command.upgrade(alembic_config(connection), "head")
     connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS reporting")
-    # Anew, since a view cannot be replaced by one with other columns; grants follow. A view of
-    # somebody else that stands on ours stops this with its name: nothing is dropped with it.
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     for path in sorted((_HERE / "views").glob("*.sql")):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS reporting.{path.stem}")
-    for path in [*sorted((_HERE / "views").glob("*.sql")), _HERE / "grants.sql"]:
-        for statement in _statements(path.read_text(encoding="utf-8")):
-            connection.exec_driver_sql(statement)
+        _put_view(connection, path)
+    _run(connection, _HERE / "grants.sql")
     connection.commit()
     logger.info("migrated")
+
+
+def _put_view(connection: Connection, path: Path) -> None:
+    """Replace a view where its columns allow that, so that views of others on it stay."""
+    try:
+        with connection.begin_nested():
+            _run(connection, path)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _OTHER_COLUMNS:
+            raise
+        connection.exec_driver_sql(f"DROP VIEW reporting.{path.stem}")
+        _run(connection, path)
+
+
+def _run(connection: Connection, path: Path) -> None:
+    for statement in _statements(path.read_text(encoding="utf-8")):
+        connection.exec_driver_sql(statement)
 
 
 def _ensure_roles(connection: Connection) -> None:

@@ -123,3 +123,30 @@ async def test_every_time_is_a_timestamp_with_zone(database: TestDatabase) -> No
             )
         )
         assert naive.all() == []
+
+
+async def test_a_view_of_somebody_else_on_ours_does_not_stop_a_migration(
+    database: TestDatabase,
+) -> None:
+    async with connected(database.owner_url) as connection:
+        await connection.execute(text("CREATE VIEW mine AS SELECT task_id FROM reporting.jobs"))
+        await connection.commit()
+
+    await run_migrations(database.owner_url)
+
+    async with connected(database.owner_url) as connection:
+        assert (await connection.execute(text("SELECT * FROM mine"))).all() == []
+
+
+async def test_a_view_with_other_columns_is_made_anew_with_its_grants(
+    database: TestDatabase,
+) -> None:
+    async with connected(database.owner_url) as connection:
+        await connection.execute(text("DROP VIEW reporting.jobs"))
+        await connection.execute(text("CREATE VIEW reporting.jobs AS SELECT 1 AS other"))
+        await connection.commit()
+
+    await run_migrations(database.owner_url)
+
+    async with connected(database.reporting_url) as connection:
+        assert (await connection.execute(text("SELECT task_id FROM reporting.jobs"))).all() == []

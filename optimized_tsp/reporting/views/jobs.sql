@@ -1,5 +1,5 @@
 -- One row per job ever submitted, deleted ones included; durations in seconds.
-CREATE VIEW reporting.jobs AS
+CREATE OR REPLACE VIEW reporting.jobs AS
 SELECT
     jobs.id AS task_id,
     jobs.tenant_id,
