@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,7 +89,7 @@ def test_a_process_that_cannot_be_started_again_is_tried_again(
 def test_a_request_to_stop_is_taken_while_waiting(
     watch: SignalWatch, number: signal.Signals
 ) -> None:
-    os.kill(os.getpid(), number)
+    signal.raise_signal(number)  # to this thread: those of other tests block nothing
     with pytest.raises(StopRequested) as request:
         watch.pause(5)
     assert request.value.number is number
@@ -100,7 +99,7 @@ def test_nohup_is_respected() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with SignalWatch() as watch:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)  # to this thread: those of other tests block nothing
             watch.pause(0)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -108,5 +107,5 @@ def test_nohup_is_respected() -> None:
 
 def test_impatient_signals_do_not_strike_after_the_watch() -> None:
     with SignalWatch():
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread: those of other tests block nothing
     assert not signal.sigpending()
