@@ -58,9 +58,9 @@ bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notific
 	@exec $(BIN)/python -m benchmarks.service
 
 lock: $(VENV)/.dev-ready  ## Resolve the dependencies anew into requirements/*.lock.
-	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra build --output-file requirements/run.lock
-	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra build --extra dev --constraint requirements/run.lock --output-file requirements/dev.lock
-	$(UV_COMPILE) --upgrade pyproject.toml --constraint requirements/run.lock --output-file requirements/service.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra tracing --extra build --output-file requirements/run.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra tracing --extra build --extra dev --constraint requirements/run.lock --output-file requirements/dev.lock
+	$(UV_COMPILE) --upgrade pyproject.toml --extra tracing --constraint requirements/run.lock --output-file requirements/service.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 		$(UV_COMPILE) --upgrade - --constraint requirements/run.lock --output-file requirements/build.lock
 
