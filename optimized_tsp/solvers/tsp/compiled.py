@@ -7,7 +7,7 @@ on, loads it from the cache: never in the middle of a solve.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -18,5 +18,8 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
 
 def kernel(signature: str) -> Callable[[FunctionT], FunctionT]:
     """Compile a function for `signature` (numba's notation), without the interpreter's lock."""
-    compile_it: Callable[[FunctionT], FunctionT] = numba.njit(signature, cache=True, nogil=True)
+
+    def compile_it(function: FunctionT) -> FunctionT:
+        return cast("FunctionT", numba.njit(signature, cache=True, nogil=True)(function))
+
     return compile_it
