@@ -9,12 +9,18 @@ from optimized_tsp.solvers.tsp.check_tsplib import Step, TsplibReading
 from optimized_tsp.solvers.tsp.metrics import distance_rule
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 
-__all__ = ["check_tour"]
+__all__ = ["check_tour", "cost_of_order"]
 
 
 def check_tour(instance: TspInstance, solution: TspSolution) -> None:
     """Raise `InvalidSolution` unless the tour visits every node once, along edges, at its cost."""
-    order = solution.node_order
+    cost = cost_of_order(instance, solution.node_order)
+    if cost != solution.cost:
+        raise InvalidSolution(f"The tour costs {cost}, not {solution.cost}.")
+
+
+def cost_of_order(instance: TspInstance, order: list[int]) -> int:
+    """The exact cost of a tour; raise `InvalidSolution` where this order is none."""
     reading = instance.tsplib_reading if instance.tsplib is not None else None
     _check_order(order, instance.node_count if reading is None else reading.num_nodes)
     steps = [*pairwise(order), (order[-1], 0)] if len(order) > 1 else []
@@ -23,8 +29,7 @@ def check_tour(instance: TspInstance, solution: TspSolution) -> None:
     else:
         cost = _sum({step: reading.cost(step) for step in steps}, steps)
         _check_fixed_edges(reading, steps)
-    if cost != solution.cost:
-        raise InvalidSolution(f"The tour costs {cost}, not {solution.cost}.")
+    return cost
 
 
 def _check_order(order: list[int], num_nodes: int) -> None:
