@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged check check-compose bench bench-service lock format clean
+.PHONY: help run test test-browser test-privileged check check-compose bench bench-engine bench-service lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -53,6 +53,10 @@ check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
 
 bench: $(VENV)/.dev-ready  ## Measure the solvers (DIR=folder of TSPLIB files).
 	@exec $(BIN)/python -m benchmarks.solvers $(DIR)
+
+bench-engine: $(VENV)/.dev-ready  ## Measure the engine beside others on TSPLIB files (DIR=folder ARGS="--limit 45 ...").
+	@test -n "$(DIR)" || { echo "Say where the .tsp files and optima.csv are: make bench-engine DIR=folder"; exit 2; }
+	@exec $(BIN)/python -m benchmarks.engine $(DIR) $(ARGS)
 
 bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notification.
 	@exec $(BIN)/python -m benchmarks.service
