@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import optimized_tsp.core.api_keys
+import optimized_tsp.core.totals
 import optimized_tsp.events.models
 import optimized_tsp.jobs.idempotency
 import optimized_tsp.jobs.models

@@ -28,7 +28,7 @@ from optimized_tsp.core.database import Base
 from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
-__all__ = ["Incumbent", "Instance", "Job", "Solution"]
+__all__ = ["Incumbent", "Instance", "Job", "LogLine", "Solution"]
 
 
 def _one_of(column: str, values: type[JobStatus | SolutionStatus | StopReason]) -> str:
@@ -36,16 +36,22 @@ def _one_of(column: str, values: type[JobStatus | SolutionStatus | StopReason]) 
 
 
 class Instance(Base):
-    """What was submitted, once per content: `payload` is canonical JSON, its hash the key."""
+    """What was submitted, once per content: `payload` is canonical JSON, its hash the key.
+
+    The payload is NULL once retention has removed it; whoever submits it again brings it back.
+    """
 
     __tablename__ = "instances"
+    __table_args__ = (
+        Index("instances_prunable_idx", "created_at", postgresql_where=text("payload IS NOT NULL")),
+    )
 
     digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     solver: Mapped[str] = mapped_column(Text)
     num_nodes: Mapped[int] = mapped_column(Integer)
     num_edges: Mapped[int | None] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
-    payload: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    payload: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -101,6 +107,11 @@ class Job(Base):
     last_seq: Mapped[int] = mapped_column(Integer, server_default="0")
     error: Mapped[str | None] = mapped_column(Text)
     deleted_at: Mapped[datetime | None]
+    log_lines: Mapped[int] = mapped_column(Integer, server_default="0")
+    log_bytes: Mapped[int] = mapped_column(Integer, server_default="0")
+    log_truncated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    request_id: Mapped[str | None] = mapped_column(Text)
+    traceparent: Mapped[str | None] = mapped_column(Text)
 
 
 class Solution(Base):
@@ -108,9 +119,17 @@ class Solution(Base):
 
     `node_order` holds a tour; solvers whose answer is not a tour use `payload`. Cost and bound are
     integers; times are seconds of solving, over all runs. `infeasibility` is the certificate.
+    From `pruned_at` on `node_order` and `payload` are gone; the facts stay for reporting.
     """
 
     __tablename__ = "solutions"
+    __table_args__ = (
+        Index(
+            "solutions_prunable_idx",
+            "updated_at",
+            postgresql_where=text("final AND pruned_at IS NULL"),
+        ),
+    )
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     cost: Mapped[int | None] = mapped_column(BigInteger)
@@ -126,6 +145,7 @@ class Solution(Base):
     time_to_best_s: Mapped[float | None] = mapped_column(Double)
     final: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    pruned_at: Mapped[datetime | None]
 
 
 class Incumbent(Base):
@@ -142,3 +162,18 @@ class Incumbent(Base):
     lower_bound: Mapped[int | None] = mapped_column(BigInteger)
     gap: Mapped[float | None] = mapped_column(Double)
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class LogLine(Base):
+    """One line of a job's log; `line` is dense per job from 1, `elapsed_s` is solving time."""
+
+    __tablename__ = "job_logs"
+    __table_args__ = (Index("job_logs_at_idx", "at", postgresql_using="brin"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    elapsed_s: Mapped[float] = mapped_column(Double)
+    level: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
