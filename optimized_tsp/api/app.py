@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 import optimized_tsp
 from optimized_tsp.api.errors import add_error_handlers
+from optimized_tsp.api.head import HeadAsGet
 from optimized_tsp.api.health import health_router
 from optimized_tsp.api.hosts import HostCheck
 from optimized_tsp.api.openapi import build_openapi
+from optimized_tsp.api.query import check_query
 from optimized_tsp.api.solvers import solvers_router
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
@@ -67,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        dependencies=[Depends(check_query)],
     )
     app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app)
@@ -79,4 +82,5 @@ def create_app(settings: Settings) -> FastAPI:
         HostCheck,
         allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host, *settings.allowed_hosts],
     )
+    app.add_middleware(HeadAsGet)
     return app

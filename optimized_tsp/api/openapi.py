@@ -71,8 +71,9 @@ def methods_of(app: FastAPI, path: str) -> list[str]:
     paths = app.openapi()["paths"]
     for template, operations in sorted(paths.items()):  # a fixed name sorts before a {parameter}
         if re.fullmatch(_PARAMETER.sub("[^/]+", re.escape(template)), path):
-            return sorted(method.upper() for method in operations)
-    return ["GET"]
+            methods = {method.upper() for method in operations}
+            return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+    return ["GET", "HEAD"]
 
 
 def _submission_schemas() -> dict[str, Any]:

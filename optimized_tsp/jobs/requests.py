@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from fastapi import Request
 
@@ -51,26 +52,49 @@ async def read_body(request: Request, limit: int, media_types: tuple[str, ...]) 
     return bytes(body)
 
 
-def wanted_type(accept: str, offered: Sequence[str]) -> str:
-    """The offered media type that an Accept header wants most; raises `NotAcceptable`.
+def wanted_type(request: Request, offered: Sequence[str]) -> str:
+    """The offered media type that the Accept header wants most; raises `NotAcceptable`.
 
-    RFC 9110 section 12.5.1, without parameters; without a header, the first offered.
+    RFC 9110 section 12.5.1: of the ranges that cover a type the most specific one decides, and
+    q=0 excludes it. Of types wanted alike the one named more exactly wins, then the one named
+    first, then the one offered first. Parameters beside q are passed over.
     """
-    best, best_quality = "", 0.0
-    for part in (accept or "*/*").split(","):
-        pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = _quality(parameters)
-        for candidate in offered:
-            if quality > best_quality and _covers(pattern, candidate):
-                best, best_quality = candidate, quality
+    ranges = _accepted(",".join(request.headers.getlist("accept")))
+    best, best_rank = "", (0.0, 0, 0)
+    for media_type in offered:
+        covering = [found for found in ranges if found.pattern in _patterns_of(media_type)]
+        if not covering:
+            continue
+        found = max(covering, key=lambda accepted: accepted.exactness)
+        rank = (found.quality, found.exactness, -found.place)
+        if found.quality > 0 and rank > best_rank:
+            best, best_rank = media_type, rank
     if not best:
         raise NotAcceptable(f"This is offered as {', '.join(offered)}.")
     return best
 
 
-def _covers(pattern: str, media_type: str) -> bool:
+class _Accepted(NamedTuple):
+    """One range of an Accept header; `exactness` is 2 for a type, 1 for type/*, 0 for */*."""
+
+    pattern: str
+    quality: float
+    exactness: int
+    place: int
+
+
+def _accepted(accept: str) -> list[_Accepted]:
+    ranges = []
+    for place, part in enumerate((accept.strip(" ,") or "*/*").split(",")):
+        pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        exactness = 2 - pattern.split("/").count("*")
+        ranges.append(_Accepted(pattern, _quality(parameters), exactness, place))
+    return ranges
+
+
+def _patterns_of(media_type: str) -> set[str]:
     kind, _, _ = media_type.partition("/")
-    return pattern in {media_type, f"{kind}/*", "*/*"}
+    return {media_type, f"{kind}/*", "*/*"}
 
 
 def _quality(parameters: list[str]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from fastapi import APIRouter, Response, WebSocket
 
-from optimized_tsp.core.errors import NotFound, ServiceError
+from optimized_tsp.core.errors import InputProblem, InvalidInput, NotFound, ServiceError
 from optimized_tsp.jobs.caller import bearer_key
 from optimized_tsp.live.connection import Connection
 from optimized_tsp.live.frames import problem_document
@@ -64,10 +64,19 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
 
 
 def _check(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
-    """Raise `ServiceError` for an unknown path and for pages of other sites."""
+    """Raise `ServiceError` for an unknown path, any query and pages of other sites."""
     if solver is not None and find_solver(*solver) is None:
         name, version = solver
         raise NotFound(f"There is no solver {name} {version}; GET /solvers lists them.")
+    if websocket.query_params:
+        raise InvalidInput(
+            "The feed takes no query parameters: say what you want in its first message, such as "
+            '{"type":"subscribe","tag":"team:north"}; a key comes in the header or in an "auth".',
+            [
+                InputProblem("/query", "unknown_parameter", f"{name!r} is no parameter here")
+                for name in websocket.query_params
+            ],
+        )
     origin, host = websocket.headers.get("origin"), websocket.headers.get("host")
     if not origin_allowed(origin, host):
         raise OriginRefused(f"A page of {origin} may not connect to {host}.")

@@ -81,6 +81,17 @@ async def test_points_of_a_table_or_a_map_are_a_problem(
         ("application/geo+json", "application/geo+json", '"LineString"'),
         ("text/*;q=0.5, application/geo+json;q=0.1", "text/csv", "position"),
         ("*/*", "application/json", '"node_order"'),
+        # The most exact range decides, wherever it stands; q=0 excludes.
+        ("application/json;q=0, */*", "application/x-tsplib-tour", "TOUR_SECTION"),
+        (
+            "*/*, application/json;q=0.1, application/*;q=0.2, text/csv;q=0.3",
+            "text/csv",
+            "position",
+        ),
+        ("*/*, text/csv", "text/csv", "position"),
+        ("application/json;q=0, application/*;q=0, text/*;q=0.001", "text/csv", "position"),
+        ("TEXT/CSV; charset=utf-8; Q=1.0", "text/csv", "position"),
+        ("text/html, application/xhtml+xml, */*;q=0.8", "application/json", '"node_order"'),
         ("", "application/json", '"node_order"'),
     ],
 )
@@ -96,7 +107,7 @@ async def test_a_tour_comes_in_the_form_that_is_asked_for(
 
 async def test_what_cannot_be_shown_so_is_406(client: httpx.AsyncClient, solve: Solve) -> None:
     url = await solve(await client.post(JOBS, json=TRIANGLE))
-    for accept in ("image/png", "application/geo+json"):
+    for accept in ("image/png", "application/geo+json", "*/*;q=0", "application/json;q=0.0"):
         response = await client.get(url, headers={"accept": accept})
         assert response.status_code == 406, accept
         assert response.headers["content-type"] == "application/problem+json"

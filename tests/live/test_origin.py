@@ -74,3 +74,9 @@ async def test_an_unknown_solver_is_not_found(server: Server, path: str) -> None
     status, problem = await refused(server, path)
     assert (status, problem["code"]) == (404, "not-found")
     assert problem["instance"] == path
+
+
+async def test_wishes_in_the_query_are_not_silently_passed_over(server: Server) -> None:
+    status, problem = await refused(server, "/live?tag=team:north")
+    assert (status, problem["code"], problem["pointer"]) == (422, "unknown_parameter", "/query")
+    assert "subscribe" in str(problem["detail"])

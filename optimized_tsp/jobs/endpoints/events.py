@@ -16,8 +16,10 @@ from optimized_tsp.events.types import TERMINAL_EVENTS, JobEvent
 from optimized_tsp.jobs import repository
 from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
 from optimized_tsp.jobs.repository import Scope
+from optimized_tsp.jobs.requests import wanted_type
 from optimized_tsp.jobs.services import Services, ServicesDep
 from optimized_tsp.jobs.states import TERMINAL
+from optimized_tsp.jobs.submission import JSON
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
@@ -60,9 +62,10 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
         ] = None,
     ) -> Response:
         """In order of `seq`; the next page is in the `Link` header while there is more."""
+        kind = wanted_type(request, (JSON, EVENT_STREAM))
         async with services.database.read() as session:
             job = await repository.find_job(session, scope, task_id)
-        if EVENT_STREAM in request.headers.get("accept", ""):
+        if kind == EVENT_STREAM:
             start = after if last_event_id is None else _seq(last_event_id)
             if job.status in TERMINAL and not await _page(services, task_id, start, 1):
                 return Response(status_code=204)  # tells an EventSource not to come back
@@ -77,7 +80,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
             query = f"after={page[-1].seq}&limit={limit}"
             headers["Link"] = f'<{job_path(solver, task_id)}/events?{query}>; rel="next"'
         body = b"[" + b",".join(event.to_json() for event in page) + b"]"
-        return Response(body, media_type="application/json", headers=headers)
+        return Response(body, media_type=JSON, headers=headers)
 
 
 async def _page(services: Services, job_id: UUID, after: int, limit: int) -> list[JobEvent]:

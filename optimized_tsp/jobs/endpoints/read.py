@@ -92,7 +92,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
         request: Request, task_id: UUID, services: ServicesDep, scope: Scope = in_scope
     ) -> Response:
         """404 while there is none; `final` says whether the job has ended."""
-        kind = wanted_type(request.headers.get("accept", ""), solution_types(solver))
+        kind = wanted_type(request, solution_types(solver))
         async with services.database.read() as session:
             found = await repository.find_solution(session, scope, solver, task_id)
             if kind == JSON:
