@@ -60,6 +60,8 @@ class Job(Base):
 
     `run_started_at` is when the present run began and `run_time_s` what earlier runs used up, so
     that a resumed job gets the time that is left. Both, like the lease, go by the database's clock.
+    `webhook_endpoint_id` stands for the `webhook_url`; no foreign key, which would have to check
+    every job of a large table.
     """
 
     __tablename__ = "jobs"
@@ -112,6 +114,7 @@ class Job(Base):
     log_truncated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     request_id: Mapped[str | None] = mapped_column(Text)
     traceparent: Mapped[str | None] = mapped_column(Text)
+    webhook_endpoint_id: Mapped[UUID | None]
 
 
 class Solution(Base):
