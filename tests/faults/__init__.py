@@ -1,0 +1,1 @@
+"""Faults injected into real servers and processes, and an oracle that says whether all held."""

@@ -1,0 +1,170 @@
+"""A whole installation of its own, with proxies in front of its servers, that faults happen to.
+
+Two APIs and two workers on a Postgres and a Valkey that nobody else uses. What is killed is started
+again at once, as whatever runs the service does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from optimized_tsp.embedded.folder import DataFolder
+from optimized_tsp.embedded.identity import HOST, free_port
+from optimized_tsp.embedded.process import Process, stop_all
+from optimized_tsp.embedded.service import api_process, worker_process
+from tests.faults.proxy import FaultProxy
+from tests.stack import Servers, TestDatabase, is_gone, stack_env
+
+PLUGINS = Path(__file__).parents[1] / "plugins"
+LEASE_S = 6.0
+READY_S = 60.0
+STOP_S = 15.0
+
+
+class Cluster:
+    """Start it with `async with running_cluster(folder)`."""
+
+    def __init__(self, folder: Path, servers: Servers, database: TestDatabase) -> None:
+        self.folder = folder
+        self.servers = servers
+        self.database = database
+        self.postgres = servers._embedded.postgres.process
+        self.valkey = servers._embedded.valkey
+        self.postgres_proxy = FaultProxy(servers.identity.postgres_port)
+        self.redis_proxy = FaultProxy(servers.identity.valkey_port)
+        self.apis: list[Process] = []
+        self.workers: list[Process] = []
+        self.ports = [free_port(), free_port()]
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the APIs are."""
+        return [f"http://{HOST}:{port}" for port in self.ports]
+
+    @property
+    def direct_url(self) -> str:
+        """The database without the proxy, for who judges."""
+        return self.database.owner_url
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """What an API or worker of this installation is started with."""
+        redis_url = _through(self.servers.identity.redis_url, self.redis_proxy)
+        own = {
+            "lease_s": str(LEASE_S),
+            "solver_threads": "1",
+            "data_dir": str(self.folder / "data"),
+            "log_format": "json",
+        }
+        env = stack_env(self.database, redis_url, **(own | settings))
+        for name, value in env.items():
+            if name.endswith("DATABASE_URL"):
+                env[name] = _through(value, self.postgres_proxy)
+        return env | {"PYTHONPATH": str(PLUGINS)}
+
+    async def start(self, *, apis: int = 2, workers: int = 2, **settings: str) -> None:
+        self.postgres_proxy.start()
+        self.redis_proxy.start()
+        env = self.environment(**settings)
+        for number in range(1, workers + 1):
+            log = self.folder / f"worker-{number}.log"
+            self.workers.append(worker_process(env, log, number=number))
+        for port in self.ports[:apis]:
+            log = self.folder / f"api-{port}.log"
+            with_port = env | {"OPTIMIZED_TSP_PORT": str(port)}
+            self.apis.append(api_process(with_port, log, host=HOST, port=port))
+        for process in (*self.workers, *self.apis):
+            process.start()
+        await self.until_ready()
+
+    async def until_ready(self, within_s: float = READY_S) -> None:
+        """Wait until both servers and all APIs can be used."""
+        async with asyncio.timeout(within_s):
+            for process in (self.postgres, self.valkey, *self.apis):
+                while not await asyncio.to_thread(process.is_ready):
+                    assert process.is_running(), process.last_words()
+                    await asyncio.sleep(0.02)
+
+    async def restart(self, process: Process) -> None:
+        """Start a program that was killed, and wait until it is ready."""
+        if not process.is_running():
+            process.start()
+        async with asyncio.timeout(READY_S):
+            while not await asyncio.to_thread(process.is_ready):
+                if not process.is_running():  # what was killed in the middle may need a second try
+                    process.start()
+                await asyncio.sleep(0.02)
+
+    def solver_children(self) -> list[psutil.Process]:
+        """The processes that solve right now."""
+        found = []
+        for worker in self.workers:
+            for server in _children(worker.pid):
+                found += _children(server.pid)
+        return found
+
+    async def stop(self) -> list[psutil.Process]:
+        """Stop everything politely; returns the processes of ours that are still there."""
+        everything = [*self.apis, *self.workers]
+        below = [child for process in everything for child in _below(process)]
+        await asyncio.to_thread(stop_all, everything, grace_s=STOP_S)
+        async with asyncio.timeout(STOP_S):
+            while not all(map(is_gone, below)):  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.05)
+        self.postgres_proxy.stop()
+        self.redis_proxy.stop()
+        return [process for process in below if not is_gone(process)]
+
+    def logs(self) -> str:
+        """Everything the processes said."""
+        return "\n".join(
+            f"--- {log.name}\n{log.read_text(errors='replace')}"
+            for log in sorted(self.folder.glob("*.log"))
+        )
+
+
+@asynccontextmanager
+async def running_cluster(
+    folder: Path, *, apis: int = 2, workers: int = 2, **settings: str
+) -> AsyncIterator[Cluster]:
+    """Servers, database and processes of their own; all gone afterwards."""
+    (folder / "processes").mkdir()
+    with ExitStack() as stack:
+        data = stack.enter_context(DataFolder(folder / "servers"))
+        servers = Servers(data)
+        stack.callback(servers.stop)
+        servers.start()
+        database = stack.enter_context(servers.database())
+        cluster = Cluster(folder / "processes", servers, database)
+        await cluster.start(apis=apis, workers=workers, **settings)
+        try:
+            yield cluster
+        finally:
+            left = await cluster.stop()
+        assert not left
+
+
+def _through(url: str, proxy: FaultProxy) -> str:
+    """The same address, by way of the proxy."""
+    return re.sub(rf"(@{re.escape(HOST)}):\d+", rf"\g<1>:{proxy.port}", url)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        children: list[psutil.Process] = psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    return children
+
+
+def _below(process: Process) -> list[psutil.Process]:
+    try:
+        found = psutil.Process(process.pid)
+        return [found, *found.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []

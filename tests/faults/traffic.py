@@ -1,0 +1,107 @@
+"""What users do meanwhile: submit, cancel, delete, follow; through every fault, until it worked."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidHandshake, WebSocketException
+
+from tests.faults.cluster import Cluster
+
+PATIENCE_S = 180.0
+_PAUSE_S = 0.1
+_REQUEST_TIMEOUT_S = 15.0
+_TRY_LATER = frozenset(
+    {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS}
+)
+UNEXPECTED_FROM = 500
+
+
+@dataclass
+class Traffic:
+    """Users of a cluster. `accepted` are the jobs that somebody was promised."""
+
+    cluster: Cluster
+    random: random.Random
+    accepted: list[str] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)
+    """Answers that no fault excuses."""
+
+    async def submit(self, client: httpx.AsyncClient, body: dict[str, Any], path: str) -> str:
+        """Submit until it is accepted; repeats carry the same key, so there is one job."""
+        key = {"Idempotency-Key": str(uuid4())}
+        answer = await self._insist(client, "POST", path, json=body, headers=key)
+        job = str(answer.json()["task_id"])
+        self.accepted.append(job)
+        return job
+
+    async def cancel(self, client: httpx.AsyncClient, path: str, job: str) -> None:
+        await self._insist(client, "POST", f"{path}/{job}/cancel")
+        self.cancelled.add(job)
+
+    async def _insist(
+        self, client: httpx.AsyncClient, method: str, path: str, **request: Any
+    ) -> httpx.Response:
+        """Repeat a request at any API until one takes it."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                url = self.random.choice(self.cluster.urls) + path
+                with suppress(httpx.TransportError):
+                    answer = await client.request(method, url, **request)
+                    if answer.is_success:
+                        return answer
+                    if answer.status_code not in _TRY_LATER:
+                        self.refused.append(f"{method} {path}: {answer.status_code} {answer.text}")
+                        raise AssertionError(self.refused[-1])
+                await asyncio.sleep(_PAUSE_S)
+
+
+def client() -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=50, max_keepalive_connections=20)
+    return httpx.AsyncClient(timeout=_REQUEST_TIMEOUT_S, limits=limits)
+
+
+@dataclass
+class Watcher:
+    """A websocket client that comes back with its last cursor whenever it loses the connection."""
+
+    cluster: Cluster
+    number: int
+    cursor: str = "0"
+    events: list[dict[str, Any]] = field(default_factory=list)
+    connections: int = 0
+
+    async def watch(self, enough: Callable[[Watcher], bool]) -> None:
+        """Follow the feed of all jobs until `enough`, whatever happens to the connections."""
+        while not enough(self):
+            with suppress(OSError, WebSocketException, InvalidHandshake, TimeoutError):
+                await self._follow(enough)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _follow(self, enough: Callable[[Watcher], bool]) -> None:
+        port = self.cluster.ports[(self.number + self.connections) % len(self.cluster.ports)]
+        self.connections += 1
+        url = f"ws://127.0.0.1:{port}/live"
+        async with connect(url, open_timeout=5, ping_interval=None) as socket:
+            subscribe = {"type": "subscribe", "after": self.cursor}
+            await socket.send(orjson.dumps(subscribe).decode())
+            while not enough(self):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        self._take(orjson.loads(await socket.recv()))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        assert message["type"] != "expired", message
+        if message["type"] == "event":
+            self.events.append(message["event"])
+            self.cursor = message["event"]["cursor"]
