@@ -46,7 +46,7 @@ def _plain(value: object) -> object:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return value if isinstance(value, str | int | float | None) else str(value)
 
 

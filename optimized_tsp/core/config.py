@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ ENV_PREFIX = "OPTIMIZED_TSP_"
 
 _HOST_PATTERN = re.compile(r"\*|(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+# Standard Webhooks 1.0, "Deliverability and reliability": ten attempts over about three days.
+_RETRY_DELAYS_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+_LONGEST_RETRY_DELAY_S = 7 * 86400
 
 
 class LogFormat(StrEnum):
@@ -103,13 +107,35 @@ class Settings(BaseSettings):
         default=Auth.OFF,
         description="Whether callers need an API key; `off` only on a loopback address.",
     )
+    webhook_allow_http: bool = Field(
+        default=False,
+        description="Whether webhooks may go to http:// addresses too, where anybody on the way"
+        " can read and change them.",
+    )
+    webhook_allowed_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Networks that webhooks may reach although they are not public, as"
+        " 10.20.0.0/16,fd00:1234::/32. Whoever may register a webhook can send requests there.",
+    )
+    webhook_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file of certificate authorities that receivers of webhooks may use beside"
+        " the public ones.",
+    )
+    webhook_retry_delays_s: Annotated[tuple[float, ...], NoDecode] = Field(
+        default=_RETRY_DELAYS_S,
+        description="Seconds from each failed attempt to deliver a webhook to the next one; after"
+        " the last, the delivery has failed. Each is varied by up to a fifth.",
+    )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator(
+        "allowed_hosts", "webhook_allowed_networks", "webhook_retry_delays_s", mode="before"
+    )
     @classmethod
-    def _split_hosts(cls, hosts: object) -> object:
-        if isinstance(hosts, str):
-            return tuple(name for part in hosts.split(",") if (name := part.strip()))
-        return hosts
+    def _split_list(cls, items: object) -> object:
+        if isinstance(items, str):
+            return tuple(item for part in items.split(",") if (item := part.strip()))
+        return items
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -121,6 +147,20 @@ class Settings(BaseSettings):
                     "without scheme and port"
                 )
         return hosts
+
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)  # its error names the network and what is wrong with it
+        return networks
+
+    @field_validator("webhook_retry_delays_s")
+    @classmethod
+    def _check_delays(cls, delays: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < delay <= _LONGEST_RETRY_DELAY_S for delay in delays):
+            raise ValueError(f"every delay is above 0 and at most {_LONGEST_RETRY_DELAY_S} seconds")
+        return delays
 
     @model_validator(mode="after")
     def _check_auth(self) -> Settings:

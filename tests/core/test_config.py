@@ -76,3 +76,25 @@ def test_a_wrong_address_is_named_without_its_password(
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_lists_of_networks_and_delays_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPTIMIZED_TSP_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8, fd00::/8")
+    monkeypatch.setenv("OPTIMIZED_TSP_WEBHOOK_RETRY_DELAYS_S", "5, 0.5")
+    settings = Settings()
+    assert settings.webhook_allowed_networks == ("10.0.0.0/8", "fd00::/8")
+    assert settings.webhook_retry_delays_s == (5.0, 0.5)
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "10.0.0.0/33", "intranet"])
+def test_what_is_no_network_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match=network):
+        Settings(webhook_allowed_networks=network)
+
+
+@pytest.mark.parametrize("delays", ["0", "-1", "nan", "inf", "1,soon"])
+def test_what_is_no_delay_is_refused(delays: str) -> None:
+    with pytest.raises(ValueError, match="webhook_retry_delays_s"):
+        Settings(webhook_retry_delays_s=delays)
