@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -138,3 +139,48 @@ def _judge_transcript(watcher: Watcher, events: Sequence[Any]) -> list[str]:
     ordered = [event for event in logged if event in set(seen)] == seen
     what = f"{missing} missing, {twice} twice, {'in order' if ordered else 'out of order'}"
     return [f"watcher {watcher.number} saw {len(seen)} of {len(logged)} events: {what}"]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is stored about one job."""
+
+    job: Job
+    types: list[str]
+
+    @property
+    def status(self) -> JobStatus:
+        return JobStatus(self.job.status)
+
+
+class Stories:
+    """Looks at single jobs, and waits for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tell(self, job_id: str) -> Story:
+        async with self._database.read() as session:
+            job = (await session.scalars(select(Job).where(Job.id == UUID(job_id)))).one()
+            types = await session.scalars(
+                text("SELECT type FROM events WHERE job_id = :id ORDER BY seq"), {"id": job.id}
+            )
+            return Story(job, [event.removeprefix("job.") for event in types])
+
+    async def until(
+        self, job_id: str, wanted: Callable[[Story], bool], within_s: float = 30.0
+    ) -> Story:
+        """Wait until the job's story is as wanted; fail with the story when it is not in time."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not wanted(story := await self.tell(job_id)):
+            assert asyncio.get_running_loop().time() < deadline, (story.status, story.types)
+            await asyncio.sleep(0.02)
+        return story
+
+    async def until_ended(self, job_id: str, within_s: float = 30.0) -> Story:
+        return await self.until(job_id, lambda story: story.status in TERMINAL, within_s)
+
+    async def count(self) -> int:
+        """Jobs there are."""
+        async with self._database.read() as session:
+            return int(await session.scalar(text("SELECT count(*) FROM jobs")) or 0)

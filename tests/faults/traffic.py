@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -64,6 +65,17 @@ class Traffic:
                         self.refused.append(f"{method} {path}: {answer.status_code} {answer.text}")
                         raise AssertionError(self.refused[-1])
                 await asyncio.sleep(_PAUSE_S)
+
+
+ODD_PATH = "/odd_solver/v1/jobs"
+
+
+def odd(behaviour: str, *, gate: Path | None = None, timeout_s: float = 60.0) -> dict[str, Any]:
+    """A submission for the solver that misbehaves on request (tests/plugins)."""
+    parameters = {"behaviour": behaviour, "timeout": timeout_s}
+    if gate is not None:
+        parameters["gate"] = str(gate)
+    return {"instance": {"size": 3}, "optimization_parameters": parameters}
 
 
 def client() -> httpx.AsyncClient:

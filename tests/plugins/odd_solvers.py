@@ -240,6 +240,15 @@ def print_a_lot(run: Run) -> Any:
 _KEPT: list[bytes] = []
 
 
+def eat_memory(run: Run) -> Any:
+    """More and more, up to a bound that spares the machine."""
+    run.publish(8, 1)
+    for _ in range(40):
+        _KEPT.append(os.urandom(16 * 2**20))
+        time.sleep(0.02)
+    time.sleep(60)
+
+
 def leak(run: Run) -> Any:
     _KEPT.append(os.urandom(32 * 2**20))
     return run.feasible(5)
@@ -259,6 +268,7 @@ BEHAVIOURS: dict[str, Callable[[Run], Any]] = {
         call_sys_exit,
         crash_when_stopped,
         descend,
+        eat_memory,
         exit_quietly,
         fail,
         false_proof,

@@ -1,0 +1,149 @@
+"""Clocks that are wrong, processes that stand still or are replaced, solvers that eat memory."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from optimized_tsp.embedded.process import Process
+from optimized_tsp.embedded.service import worker_process
+from optimized_tsp.jobs.states import JobStatus
+from tests.faults.cluster import LEASE_S, Cluster
+from tests.faults.oracle import Stories
+from tests.faults.traffic import ODD_PATH, Traffic, odd
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+_SHIFTED_CLOCK = Path(__file__).parent / "shifted_clock.c"
+_EATEN_MIB = 300
+
+
+async def test_a_worker_whose_clock_is_ten_minutes_fast_neither_loses_nor_steals_jobs(
+    cluster: Cluster,
+    traffic: Traffic,
+    http: httpx.AsyncClient,
+    stories: Stories,
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    others = [await traffic.submit(http, odd("prove", gate=gate), ODD_PATH) for _ in range(2)]
+    for job in others:
+        await stories.until(job, lambda story: "incumbent" in story.types)
+    fast = _start_worker_ahead(cluster, tmp_path, seconds=600)
+    mine = await traffic.submit(http, odd("prove", gate=gate), ODD_PATH)
+    await stories.until(mine, lambda story: "incumbent" in story.types)
+
+    await asyncio.sleep(1.5 * LEASE_S)  # long enough for who goes by a wrong clock
+    gate.touch()
+
+    for job in (*others, mine):
+        story = await stories.until_ended(job)
+        assert (story.status, story.job.attempt, story.job.crashes) == (JobStatus.COMPLETED, 1, 0)
+    fast.ask_to_stop()
+    async with asyncio.timeout(15):
+        while fast.is_running():  # noqa: ASYNC110 - no event of ours
+            await asyncio.sleep(0.02)
+
+
+async def test_the_job_of_a_worker_that_stood_still_is_rescued_and_its_late_writes_are_refused(
+    cluster: Cluster,
+    traffic: Traffic,
+    http: httpx.AsyncClient,
+    stories: Stories,
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    job = await traffic.submit(http, odd("improve_start", gate=gate), ODD_PATH)
+    story = await stories.until(job, lambda story: "incumbent" in story.types)
+    frozen = next(w for w in cluster.workers if str(w.pid) in str(story.job.leased_by))
+    frozen.send(signal.SIGSTOP)
+    gate.touch()  # its child ends meanwhile, and says 9
+
+    rescued = await stories.until_ended(job, within_s=4 * LEASE_S)
+    frozen.send(signal.SIGCONT)
+    again = await traffic.submit(http, odd("prove"), ODD_PATH)
+    await stories.until_ended(again)
+
+    assert (rescued.job.attempt, rescued.job.crashes) == (2, 1)
+    after = await stories.tell(job)
+    assert after.types == rescued.types
+    assert after.job.completed_at == rescued.job.completed_at
+
+
+async def test_replacing_all_workers_under_load_fails_no_request_and_costs_no_attempt(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories
+) -> None:
+    replacing = asyncio.create_task(_replace_workers(cluster))
+    while not replacing.done():
+        answer = await http.post(f"{cluster.urls[0]}{ODD_PATH}", json=odd("prove"))
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        traffic.accepted.append(answer.json()["task_id"])
+    await replacing
+
+    assert len(traffic.accepted) > 2 * len(cluster.workers)
+    for job in traffic.accepted:
+        story = await stories.until_ended(job, within_s=60)
+        assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
+
+
+async def test_a_solver_that_eats_memory_until_it_is_killed_costs_nobody_else_anything(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories
+) -> None:
+    greedy = await traffic.submit(http, odd("eat_memory"), ODD_PATH)
+    killing = asyncio.create_task(_kill_the_largest(cluster, times=3))
+    others = [await traffic.submit(http, odd("prove"), ODD_PATH) for _ in range(5)]
+
+    for job in others:
+        story = await stories.until_ended(job)
+        assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
+    story = await stories.until_ended(greedy, within_s=60)
+    await killing
+    assert (story.status, story.job.crashes) == (JobStatus.FAILED, 3)
+    assert story.job.error is not None
+    assert "3 crashes" in story.job.error
+
+
+def _start_worker_ahead(cluster: Cluster, folder: Path, *, seconds: int) -> Process:
+    """A worker with the wall clock of a machine that is `seconds` ahead."""
+    library = folder / "shifted_clock.so"
+    compiler = shutil.which("cc")
+    assert compiler is not None, "a C compiler is needed"
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_SHIFTED_CLOCK), "-ldl"],
+        check=True,
+    )
+    env = cluster.environment() | {"LD_PRELOAD": str(library), "CLOCK_AHEAD_S": str(seconds)}
+    worker = worker_process(env, cluster.folder / "fast-worker.log", number=9)
+    worker.start()
+    return worker
+
+
+async def _replace_workers(cluster: Cluster) -> None:
+    for worker in cluster.workers:
+        worker.ask_to_stop()
+        async with asyncio.timeout(20):
+            while worker.is_running():  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.02)
+        await cluster.restart(worker)
+
+
+async def _kill_the_largest(cluster: Cluster, *, times: int) -> None:
+    """What the kernel does when memory runs out."""
+    killed = 0
+    async with asyncio.timeout(60):
+        while killed < times:
+            for child in cluster.solver_children():
+                try:
+                    if child.memory_info().rss > _EATEN_MIB * 2**20:
+                        child.kill()
+                        killed += 1
+                except psutil.NoSuchProcess:
+                    continue
+            await asyncio.sleep(0.05)

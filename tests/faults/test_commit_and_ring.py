@@ -1,0 +1,113 @@
+"""What is lost on the way to or from a COMMIT, or between it and the ring: nothing, and once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from optimized_tsp.embedded.identity import HOST, free_port
+from optimized_tsp.embedded.process import Process
+from optimized_tsp.embedded.service import api_process
+from optimized_tsp.events.bus import RING_KEY, ring_message
+from optimized_tsp.jobs.states import JobStatus
+from tests.faults.cluster import PLUGINS, Cluster
+from tests.faults.oracle import Stories
+from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+FAILPOINTS = Path(__file__).parent / "failpoints"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_submission_whose_commit_is_cut_off_makes_one_job_when_it_is_repeated(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, moment: str
+) -> None:
+    await stories.until_ended(await traffic.submit(http, odd("prove"), ODD_PATH))
+    before, cut = await stories.count(), cluster.postgres_proxy.commits_reset
+
+    for _ in range(10):
+        cluster.postgres_proxy.reset_next_commit(moment)
+        await traffic.submit(http, odd("prove"), ODD_PATH)
+
+    assert cluster.postgres_proxy.commits_reset > cut
+    assert await stories.count() == before + 10
+    for job in traffic.accepted:
+        assert (await stories.until_ended(job)).status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_worker_whose_commits_are_cut_off_ends_each_job_once(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, moment: str
+) -> None:
+    jobs = [await traffic.submit(http, odd("prove"), ODD_PATH) for _ in range(10)]
+
+    for job in jobs:
+        cluster.postgres_proxy.reset_next_commit(moment)
+        story = await stories.until_ended(job)
+        assert story.status is JobStatus.COMPLETED
+        assert story.types.count("completed") == 1
+        assert story.types[-1] == "completed"
+
+
+async def test_an_api_killed_between_commit_and_ring_loses_neither_the_job_nor_its_events(
+    cluster: Cluster, http: httpx.AsyncClient, stories: Stories
+) -> None:
+    watcher = Watcher(cluster, 0, cursor="0")
+    before = await stories.count()
+    doomed, port = await _start_doomed(cluster)
+
+    with pytest.raises(httpx.TransportError):
+        await http.post(f"http://{HOST}:{port}{ODD_PATH}", json=odd("prove"))
+    doomed.kill()  # it is dead already; this takes note of it
+
+    assert await stories.count() == before + 1
+    [newest] = (await http.get(f"{cluster.urls[0]}{ODD_PATH}?limit=1")).json()
+    story = await stories.until_ended(newest["task_id"])
+    assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
+    async with asyncio.timeout(15):
+        await watcher.watch(lambda w: _types(w, newest["task_id"]) == story.types)
+
+
+async def test_the_same_ring_ten_times_runs_a_job_once(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = await traffic.submit(http, odd("prove", gate=gate), ODD_PATH)
+    await stories.until(job, lambda story: "incumbent" in story.types)
+
+    with Redis.from_url(cluster.servers.identity.redis_url) as redis:
+        redis.lpush(RING_KEY, *[ring_message()] * 10)
+    gate.touch()
+
+    story = await stories.until_ended(job)
+    assert (story.job.attempt, story.types.count("started")) == (1, 1)
+
+
+async def _start_doomed(cluster: Cluster) -> tuple[Process, int]:
+    """An API that dies where the failpoint is."""
+    port = free_port()
+    env = cluster.environment() | {
+        "OPTIMIZED_TSP_PORT": str(port),
+        "PYTHONPATH": f"{FAILPOINTS}:{PLUGINS}",
+        "FAILPOINT": "between-commit-and-ring",
+    }
+    api = api_process(env, cluster.folder / "doomed-api.log", host=HOST, port=port)
+    api.start()
+    async with asyncio.timeout(30):
+        while not await asyncio.to_thread(api.is_ready):
+            assert api.is_running(), api.last_words()
+            await asyncio.sleep(0.02)
+    return api, port
+
+
+def _types(watcher: Watcher, job: str) -> list[str]:
+    return [
+        str(event["type"]).removeprefix("job.")
+        for event in watcher.events
+        if event["task_id"] == job
+    ]
