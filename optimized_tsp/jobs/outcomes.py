@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ __all__ = [
     "Answer",
     "Progress",
     "end_cancelled",
+    "end_waiting",
     "fail",
     "finish",
     "give_back",
@@ -149,9 +151,17 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
 async def end_cancelled(session: WriteSession, job: Job) -> None:
     """End a locked job that no worker runs any more, keeping the best solution of its runs."""
     row = await _solution_row(session, job.id)
-    status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
-    elapsed_s = await _elapsed_s(session, job)
-    _end(session, job, row, JobStatus.CANCELLED, status, StopReason.CANCELLED, elapsed_s)
+    _end_cancelled(session, job, row, elapsed_s=await _elapsed_s(session, job))
+
+
+async def end_waiting(session: WriteSession, jobs: Sequence[Job]) -> None:
+    """End locked jobs that wait, all together: some statements for all, not for each."""
+    now = await session.scalar(select(func.now()))
+    rows = await _solution_rows(session, [job.id for job in jobs])
+    for job in jobs:
+        job.cancel_requested_at = job.cancel_requested_at or now
+        # Nothing runs, so what was used is what earlier runs used.
+        _end_cancelled(session, job, rows[job.id], elapsed_s=job.run_time_s, at=now)
 
 
 async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:
@@ -174,6 +184,14 @@ async def _fail(session: WriteSession, job: Job, error: str, elapsed_s: float) -
     _end(session, job, row, JobStatus.FAILED, status, None, elapsed_s)
 
 
+def _end_cancelled(
+    session: WriteSession, job: Job, row: Solution, *, elapsed_s: float, at: datetime | None = None
+) -> None:
+    status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
+    reason = StopReason.CANCELLED
+    _end(session, job, row, JobStatus.CANCELLED, status, reason, elapsed_s, at=at)
+
+
 def _end(
     session: WriteSession,
     job: Job,
@@ -182,6 +200,8 @@ def _end(
     solution_status: SolutionStatus,
     stop_reason: StopReason | None,
     elapsed_s: float,
+    *,
+    at: datetime | None = None,
 ) -> None:
     job.solution_status = solution_status.value
     job.stop_reason = None if stop_reason is None else stop_reason.value
@@ -200,7 +220,7 @@ def _end(
         "error": job.error,
         **_standing(row, elapsed_s),
     }
-    change_status(job, target)
+    change_status(job, target, at=at)
     record(session, job, event, data)
 
 
@@ -227,6 +247,16 @@ async def _solution_row(session: WriteSession, job_id: UUID) -> Solution:
         row = Solution(job_id=job_id)
         session.add(row)
     return row
+
+
+async def _solution_rows(session: WriteSession, job_ids: Sequence[UUID]) -> dict[UUID, Solution]:
+    stored = await session.scalars(select(Solution).where(Solution.job_id.in_(job_ids)))
+    rows = {row.job_id: row for row in stored}
+    for job_id in job_ids:
+        if job_id not in rows:
+            rows[job_id] = Solution(job_id=job_id)
+            session.add(rows[job_id])
+    return rows
 
 
 def _standing(row: Solution, elapsed_s: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Double, cast, extract, func
@@ -15,8 +16,12 @@ from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition
 __all__ = ["change_status", "record", "used_s"]
 
 
-def change_status(job: Job, target: JobStatus) -> None:
-    """Move a locked job to `target`; raises `ForbiddenTransition` for what the table lacks."""
+def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) -> None:
+    """Move a locked job to `target`; raises `ForbiddenTransition` for what the table lacks.
+
+    `at` is the transaction's time, where it is known: rows that differ in values only are written
+    together, rows that hold an expression one by one.
+    """
     source = JobStatus(job.status)
     if (source, target) not in TRANSITIONS:
         raise ForbiddenTransition(source, target)
@@ -24,7 +29,7 @@ def change_status(job: Job, target: JobStatus) -> None:
         _end_run(job)
     job.status = target.value
     if target in TERMINAL:
-        job.completed_at = func.now()
+        job.completed_at = at or func.now()
 
 
 def record(session: WriteSession, job: Job, event_type: EventType, data: dict[str, Any]) -> None:
