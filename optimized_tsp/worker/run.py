@@ -14,6 +14,7 @@ import structlog
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database, WriteSession
+from optimized_tsp.core.insist import insist
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import leases, outcomes
@@ -27,7 +28,6 @@ from optimized_tsp.solvers.process import (
     SolverFault,
     SolverProcess,
 )
-from optimized_tsp.worker.insist import insist
 from optimized_tsp.worker.progress import ProgressWriter
 
 __all__ = ["JobRun", "Means"]
