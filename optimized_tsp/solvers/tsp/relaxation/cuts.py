@@ -1,0 +1,147 @@
+"""Cuts in one form: labelled nodes, a small integer metric between labels, a right-hand side.
+
+An edge from a node with label p to one with label q has the coefficient `weights[p, q]`, and every
+tour has `sum of coefficients >= rhs`. Subtour constraints, blossoms, combs and local cuts all are
+of this form, so one kernel prices edges and one tightens cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.arcs import IntArray
+
+__all__ = ["Cut", "CutKind", "CutTable", "comb", "cut_from_labels", "subtour"]
+
+_SUBTOUR = np.array([[0, 1], [1, 0]], dtype=np.int64)
+_MOST_SETS = 60
+"""Sets of a comb, so that the sets a node is in fit into one integer."""
+
+
+class CutKind(Enum):
+    """Where a cut comes from; its name in the statistics."""
+
+    SUBTOUR = "subtour"
+    BLOSSOM = "blossom"
+    COMB = "comb"
+    TIGHTENED = "tightened"
+    LOCAL = "local"
+    BRANCH = "branch"
+    """Not a cut by itself: the set of nodes of a branching decision."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """An inequality valid for every tour.
+
+    `nodes` are those with a label other than 0 (increasing), `labels` theirs, `weights` a k x k
+    symmetric integer matrix with zeros on its diagonal that satisfies the triangle inequality.
+    """
+
+    nodes: IntArray
+    labels: IntArray
+    weights: IntArray
+    rhs: int
+    kind: CutKind
+
+    @cached_property
+    def key(self) -> bytes:
+        """The same for two cuts exactly if they are the same inequality in the same form."""
+        digest = blake2b(digest_size=16)
+        for part in (self.nodes, self.labels, self.weights):
+            digest.update(part.tobytes())
+            digest.update(b"|")
+        digest.update(str(self.rhs).encode())
+        return digest.digest()
+
+    def labels_of_all(self, num_nodes: int) -> IntArray:
+        """The label of every node."""
+        labels = np.zeros(num_nodes, dtype=np.int64)
+        labels[self.nodes] = self.labels
+        return labels
+
+    def coefficients(self, num_nodes: int, tails: IntArray, heads: IntArray) -> IntArray:
+        """Coefficients of some edges."""
+        labels = self.labels_of_all(num_nodes)
+        result: IntArray = self.weights[labels[tails], labels[heads]]
+        return result
+
+
+def cut_from_labels(labels: IntArray, weights: IntArray, rhs: int, kind: CutKind) -> Cut | None:
+    """The canonical form of a cut: the most frequent label becomes 0, others go by first node.
+
+    None when a label is not used by any node: then the inequality need not hold.
+    """
+    size = len(weights)
+    population = np.bincount(labels, minlength=size)
+    if len(population) > size or not population.all():
+        return None
+    largest = int(population.argmax())
+    nodes = np.flatnonzero(labels != largest)
+    old, first, places = np.unique(labels[nodes], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first)) + 1
+    order = np.empty(size, dtype=np.int64)
+    order[0] = largest
+    order[rank] = old
+    return Cut(nodes, rank[places], np.ascontiguousarray(weights[np.ix_(order, order)]), rhs, kind)
+
+
+def subtour(inside: NDArray[np.bool_], kind: CutKind = CutKind.SUBTOUR) -> Cut | None:
+    """At least two edges leave a set of nodes; None for the empty set and for all nodes."""
+    return cut_from_labels(inside.astype(np.int64), _SUBTOUR, 2, kind)
+
+
+def comb(handle: NDArray[np.bool_], teeth: Sequence[NDArray[np.bool_]], kind: CutKind) -> Cut:
+    """The comb inequality: x(cut(handle)) + sum of x(cut(tooth)) >= 3 * teeth + 1.
+
+    Teeth are disjoint, an odd number of three or more, and each has nodes inside and outside of
+    the handle (else ValueError). V. Chvatal, "Edmonds polytopes and weakly hamiltonian graphs",
+    1973; M. Groetschel and M. W. Padberg, 1979.
+    """
+    count = len(teeth)
+    if count < 3 or count % 2 == 0 or count >= _MOST_SETS:
+        raise ValueError(f"a comb has an odd number of teeth from 3 on, not {count}")
+    code = handle.astype(np.int64)
+    for place, tooth in enumerate(teeth, start=1):
+        both = bool((tooth & handle).any()) and bool((tooth & ~handle).any())
+        if not both or (code[tooth] > 1).any():
+            raise ValueError("a tooth overlaps another one or does not cross the handle")
+        code |= tooth.astype(np.int64) << place
+    classes, labels = np.unique(code, return_inverse=True)
+    weights = np.bitwise_count(classes[:, None] ^ classes[None, :]).astype(np.int64)
+    cut = cut_from_labels(labels, weights, 3 * count + 1, kind)
+    if cut is None:
+        raise AssertionError("every class of a comb has a node")
+    return cut
+
+
+class CutTable:
+    """Some cuts as flat arrays, for the kernels: `arrays()` in the order they take them."""
+
+    def __init__(self, cuts: Sequence[Cut]) -> None:
+        self.num_cuts = len(cuts)
+        counts = [len(cut.nodes) for cut in cuts]
+        sizes = [len(cut.weights) for cut in cuts]
+        squares = np.cumsum([0, *(size * size for size in sizes)])
+        self.starts: IntArray = np.cumsum([0, *counts]).astype(np.int64)
+        self.nodes = _joined([cut.nodes for cut in cuts])
+        self.labels = _joined([cut.labels for cut in cuts])
+        self.offsets: IntArray = squares[:-1].astype(np.int64)
+        self.sizes: IntArray = np.array(sizes, dtype=np.int64)
+        self.weights = _joined([cut.weights.ravel() for cut in cuts])
+        self.rhs: IntArray = np.array([cut.rhs for cut in cuts], dtype=np.int64)
+
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+        """Starts, nodes, labels, offsets, sizes and weights."""
+        return self.starts, self.nodes, self.labels, self.offsets, self.sizes, self.weights
+
+
+def _joined(parts: list[IntArray]) -> IntArray:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
