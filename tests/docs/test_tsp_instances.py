@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from typing import get_args
 
@@ -17,11 +18,26 @@ from optimized_tsp.solvers.tsp.tsplib import PlanarMetric
 PAGE = (Path(__file__).parents[2] / "docs" / "tsp-instances.md").read_text(encoding="utf-8")
 
 
-def test_the_example_is_an_instance() -> None:
-    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    instance = TspInstance.model_validate_json(example)
-    TspSolver().validate(instance)
-    assert TspSolver().size(instance).num_nodes == 3
+EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("example", "num_nodes", "cost"),
+    list(zip(EXAMPLES, [4, 4, 4, 3], [60, 30, 50, 12], strict=True)),
+)
+def test_the_examples_are_instances_of_that_cost(example: str, num_nodes: int, cost: int) -> None:
+    instance, solver = TspInstance.model_validate_json(example), TspSolver()
+    solver.validate(instance)
+    assert solver.size(instance).num_nodes == num_nodes
+    outcome = solver.solve(
+        instance,
+        solver.parameters_type(timeout=30.0),
+        seed=0,
+        stop=threading.Event(),
+        on_incumbent=lambda _: None,
+        start=None,
+    )
+    assert outcome.cost == outcome.lower_bound == cost
 
 
 @pytest.mark.parametrize(

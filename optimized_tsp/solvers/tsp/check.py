@@ -23,7 +23,10 @@ def cost_of_order(instance: TspInstance, order: list[int]) -> int:
     """The exact cost of a tour; raise `InvalidSolution` where this order is none."""
     reading = instance.tsplib_reading if instance.tsplib is not None else None
     _check_order(order, instance.node_count if reading is None else reading.num_nodes)
-    steps = [*pairwise(order), (order[-1], 0)] if len(order) > 1 else []
+    _check_ends(instance, order)
+    steps = list(pairwise(order))
+    if instance.round_trip and len(order) > 1:
+        steps.append((order[-1], order[0]))
     if reading is None:
         cost = _sum_of_edges(instance, steps)
     else:
@@ -35,8 +38,6 @@ def cost_of_order(instance: TspInstance, order: list[int]) -> int:
 def _check_order(order: list[int], num_nodes: int) -> None:
     if len(order) != num_nodes:
         raise InvalidSolution(f"The tour has {len(order)} nodes, the instance {num_nodes}.")
-    if order[0] != 0:
-        raise InvalidSolution(f"The tour starts at node {order[0]}, not at node 0.")
     seen = [False] * num_nodes
     for node in order:
         if not 0 <= node < num_nodes:
@@ -44,6 +45,15 @@ def _check_order(order: list[int], num_nodes: int) -> None:
         if seen[node]:
             raise InvalidSolution(f"The tour visits node {node} twice.")
         seen[node] = True
+
+
+def _check_ends(instance: TspInstance, order: list[int]) -> None:
+    """A round trip begins at its start, without one at node 0; an open path only where it must."""
+    first, last = instance.first_node, instance.end
+    if first is not None and order[0] != first:
+        raise InvalidSolution(f"The tour starts at node {order[0]}, not at node {first}.")
+    if last is not None and order[-1] != last:
+        raise InvalidSolution(f"The tour ends at node {order[-1]}, not at node {last}.")
 
 
 def _sum_of_edges(instance: TspInstance, steps: list[Step]) -> int:

@@ -5,14 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from optimized_tsp.solvers.contract import Diagnosis, InfeasibilityCertificate, Notice
 from optimized_tsp.solvers.tsp.metrics import distance_rule
 from optimized_tsp.solvers.tsp.schemas import TspInstance
-
-if TYPE_CHECKING:
-    from optimized_tsp.solvers.tsp.graph import Graph
 
 __all__ = ["diagnose_instance", "find_notices"]
 
@@ -30,25 +26,21 @@ def find_notices(instance: TspInstance) -> list[Notice]:
 
 def diagnose_instance(instance: TspInstance) -> Diagnosis:
     """A proof that there is no tour, where the quick tests find one."""
-    from optimized_tsp.solvers.tsp.fixed_edges import FixedEdges, fixed_edges_of
-    from optimized_tsp.solvers.tsp.graph import build_graph
+    from optimized_tsp.solvers.tsp.graph import PointGraph, build_graph
+    from optimized_tsp.solvers.tsp.infeasibility import find_certificate
+    from optimized_tsp.solvers.tsp.reduction import fixed_edges_of, reduce_instance
 
     graph = build_graph(instance)
-    fixed = fixed_edges_of(instance, graph)
-    if fixed is None:
-        return Diagnosis(_certificate(graph))
-    if isinstance(fixed, FixedEdges):
-        return Diagnosis(fixed.certificate(_certificate(fixed.graph)))
-    return Diagnosis(fixed)
-
-
-def _certificate(graph: Graph) -> InfeasibilityCertificate | None:
-    from optimized_tsp.solvers.tsp.graph import PointGraph
-    from optimized_tsp.solvers.tsp.infeasibility import find_certificate
-
-    if isinstance(graph, PointGraph) or graph.complete:
-        return None  # every node can be reached from every other
-    return find_certificate(graph.num_nodes, *graph.arcs())
+    if graph.complete and not fixed_edges_of(instance)[0]:
+        return Diagnosis()  # every node can be reached from every other
+    reduction = reduce_instance(instance, graph)
+    if isinstance(reduction, InfeasibilityCertificate):
+        return Diagnosis(reduction)
+    smaller = reduction.graph
+    if isinstance(smaller, PointGraph) or smaller.complete:
+        return Diagnosis()
+    found = find_certificate(smaller.num_nodes, *smaller.arcs())
+    return Diagnosis(reduction.certificate(found))
 
 
 def _many_zeros(instance: TspInstance) -> Iterator[Notice]:

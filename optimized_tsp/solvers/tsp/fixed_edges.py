@@ -9,22 +9,17 @@ so its bounds are bounds of the problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from optimized_tsp.solvers.contract import Incumbent, InfeasibilityCertificate, Outcome
+from optimized_tsp.solvers.contract import InfeasibilityCertificate
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.fixed_paths import Edge, Path, join_edges, no_such_tour
-from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph
-from optimized_tsp.solvers.tsp.infeasibility import MAX_CERTIFICATE_NODES
-from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
+from optimized_tsp.solvers.tsp.graph import DenseGraph
 
-__all__ = ["FixedEdges", "fix_edges", "fixed_edges_of"]
-
-Listener: TypeAlias = Callable[[Incumbent[TspSolution]], None]
+__all__ = ["FixedEdges", "fix_edges"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,60 +68,6 @@ class FixedEdges:
         for middle, (first, second) in enumerate(self.ends, first_middle):
             order += [first, middle, second]
         return order
-
-    def reporting_to(self, listener: Listener) -> Listener:
-        """A listener to the smaller graph's search that tells `listener` of the whole one."""
-
-        def report(found: Incumbent[TspSolution]) -> None:
-            solution = self._solution(found.solution)
-            cost, lower_bound = self._cost(found.cost), self._cost(found.lower_bound)
-            listener(Incumbent(solution, cost, lower_bound))
-
-        return report
-
-    def outcome(self, found: Outcome[TspSolution]) -> Outcome[TspSolution]:
-        """The outcome for the smaller graph, said of the whole one."""
-        return replace(
-            found,
-            solution=self._solution(found.solution),
-            cost=self._cost(found.cost),
-            lower_bound=self._cost(found.lower_bound),
-            infeasibility=self.certificate(found.infeasibility),
-        )
-
-    def certificate(
-        self, found: InfeasibilityCertificate | None
-    ) -> InfeasibilityCertificate | None:
-        """Why the smaller graph has no tour, said of the whole one."""
-        if found is None:
-            return None
-        nodes = [node for smaller in found.nodes for node in self.stands_for[smaller]]
-        return InfeasibilityCertificate(
-            kind=found.kind,
-            nodes=sorted(nodes)[:MAX_CERTIFICATE_NODES],
-            message=f"With the fixed edges as single nodes: {found.message}",
-        )
-
-    def _solution(self, solution: TspSolution | None) -> TspSolution | None:
-        if solution is None:
-            return None
-        order = self.expand(solution.node_order)
-        return TspSolution(node_order=order, cost=solution.cost + self.offset)
-
-    def _cost(self, cost: int | None) -> int | None:
-        return None if cost is None else cost + self.offset
-
-
-def fixed_edges_of(
-    instance: TspInstance, graph: Graph
-) -> FixedEdges | InfeasibilityCertificate | None:
-    """The fixed edges of an instance with its graph, None where it has none."""
-    if instance.tsplib is None or not instance.tsplib_problem.fixed_edges:
-        return None
-    if not isinstance(graph, DenseGraph):
-        graph = graph.dense()  # validation has refused larger ones
-    problem = instance.tsplib_problem
-    return fix_edges(graph, problem.fixed_edges, directed=problem.directed)
 
 
 def fix_edges(

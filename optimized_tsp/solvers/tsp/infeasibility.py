@@ -6,6 +6,8 @@ graph has a tour is NP-complete.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import (
@@ -17,7 +19,16 @@ from scipy.sparse.csgraph import (
 from optimized_tsp.solvers.contract import InfeasibilityCertificate
 from optimized_tsp.solvers.tsp.arcs import IntArray
 
-__all__ = ["MAX_CERTIFICATE_NODES", "find_certificate"]
+__all__ = [
+    "MAX_CERTIFICATE_NODES",
+    "arc_matrix",
+    "certificate_of",
+    "counted",
+    "cut_nodes",
+    "find_certificate",
+    "rows_with_too_few",
+    "sparse_certificate",
+]
 
 MAX_CERTIFICATE_NODES = 100
 
@@ -47,17 +58,22 @@ def _has_surely_a_tour(num_nodes: int, source: IntArray, target: IntArray) -> bo
     )
 
 
-def _certificate(kind: str, nodes: IntArray | list[int], message: str) -> InfeasibilityCertificate:
+def certificate_of(
+    kind: str, nodes: IntArray | list[int], message: str
+) -> InfeasibilityCertificate:
+    """With as many of the nodes as a certificate lists."""
     listed = [int(node) for node in nodes[:MAX_CERTIFICATE_NODES]]
     return InfeasibilityCertificate(kind=kind, nodes=listed, message=message)
 
 
-def _graph(num_nodes: int, source: IntArray, target: IntArray) -> csr_array:
+def arc_matrix(num_nodes: int, source: IntArray, target: IntArray) -> csr_array:
+    """The arcs as a sparse matrix of ones."""
     arcs = (np.ones(len(source), dtype=np.int8), (source, target))
     return csr_array(arcs, shape=(num_nodes, num_nodes))
 
 
-def _count(nodes: IntArray | list[int], noun: str = "node") -> str:
+def counted(nodes: IntArray | list[int], noun: str = "node") -> str:
+    """How many there are, in words."""
     return f"{len(nodes)} {noun}" + ("s" if len(nodes) != 1 else "")
 
 
@@ -70,7 +86,7 @@ def _missing_arcs(
     ):
         bare = np.flatnonzero(np.bincount(ends, minlength=num_nodes) == 0)
         if len(bare):
-            return _certificate(kind, bare, f"No edge leads {way} {_count(bare)}.")
+            return certificate_of(kind, bare, f"No edge leads {way} {counted(bare)}.")
     return None
 
 
@@ -78,7 +94,7 @@ def _disconnected(
     num_nodes: int, source: IntArray, target: IntArray
 ) -> InfeasibilityCertificate | None:
     """The smallest strongly connected component that no arc leaves, or that no arc enters."""
-    graph = _graph(num_nodes, source, target)
+    graph = arc_matrix(num_nodes, source, target)
     count, component = connected_components(graph, directed=True, connection="strong")
     if count == 1:
         return None
@@ -92,8 +108,8 @@ def _disconnected(
         candidates.append((int(sizes[smallest]), int(smallest), way))
     _, chosen, way = min(candidates)
     nodes = np.flatnonzero(component == chosen)
-    message = f"No edge {way} this group of {_count(nodes)}, which is not the whole graph."
-    return _certificate("disconnected", nodes, message)
+    message = f"No edge {way} this group of {counted(nodes)}, which is not the whole graph."
+    return certificate_of("disconnected", nodes, message)
 
 
 def _cut_node(
@@ -102,15 +118,15 @@ def _cut_node(
     """A node without which the graph falls apart, whatever the directions of its arcs."""
     if num_nodes < 3:
         return None
-    neighbours = _sparse_certificate(num_nodes, source, target)
-    node = _articulation_node(neighbours)
+    neighbours = sparse_certificate(num_nodes, source, target)
+    node, _ = next(cut_nodes(neighbours), (None, 0))
     if node is None:
         return None
     message = f"Without node {node} the rest falls apart: a tour would have to pass it twice."
-    return _certificate("cut_node", [node], message)
+    return certificate_of("cut_node", [node], message)
 
 
-def _sparse_certificate(num_nodes: int, source: IntArray, target: IntArray) -> list[list[int]]:
+def sparse_certificate(num_nodes: int, source: IntArray, target: IntArray) -> list[list[int]]:
     """Neighbour lists of at most 2n edges with the same cut nodes as the (undirected) graph.
 
     A breadth-first tree and a breadth-first forest of the rest (Cheriyan, Kao, Thurimella,
@@ -136,22 +152,27 @@ def _spanning_forest(
 
     One search does it all: an extra node tied to one node of every component comes first.
     """
-    _, component = connected_components(_graph(num_nodes, source, target), directed=False)
+    _, component = connected_components(arc_matrix(num_nodes, source, target), directed=False)
     roots = np.unique(component, return_index=True)[1]
     extra = np.full(len(roots), num_nodes)
-    graph = _graph(num_nodes + 1, np.concatenate([source, extra]), np.concatenate([target, roots]))
+    graph = arc_matrix(
+        num_nodes + 1, np.concatenate([source, extra]), np.concatenate([target, roots])
+    )
     _, parents = breadth_first_order(graph, num_nodes, directed=False)
     nodes = np.flatnonzero((parents[:num_nodes] >= 0) & (parents[:num_nodes] != num_nodes))
     return nodes, parents[nodes].astype(np.int64)
 
 
-def _articulation_node(neighbours: list[list[int]]) -> int | None:
-    """Some cut node of a connected graph (Hopcroft and Tarjan), without recursion."""
+def cut_nodes(neighbours: list[list[int]]) -> Iterator[tuple[int, int]]:
+    """Every cut node of a connected graph and how many parts the rest falls into without it.
+
+    Hopcroft and Tarjan, "Efficient algorithms for graph manipulation", 1973; without recursion.
+    """
     entered = [0] * len(neighbours)
     lowest = [0] * len(neighbours)
+    below = [0] * len(neighbours)  # subtrees that hang on nothing but their parent
     entered[0] = lowest[0] = clock = 1
     path = [(0, -1, iter(neighbours[0]))]
-    children_of_root = 0
     while path:
         node, parent, rest = path[-1]
         for neighbour in rest:
@@ -164,45 +185,47 @@ def _articulation_node(neighbours: list[list[int]]) -> int | None:
                 lowest[node] = min(lowest[node], entered[neighbour])
         else:
             path.pop()
-            if parent > 0:
+            if parent >= 0:
                 lowest[parent] = min(lowest[parent], lowest[node])
-                if lowest[node] >= entered[parent]:
-                    return parent
-            elif parent == 0:
-                children_of_root += 1
-    return 0 if children_of_root > 1 else None
+                below[parent] += lowest[node] >= entered[parent]
+            pieces = below[node] + (parent >= 0)
+            if pieces > 1:
+                yield node, pieces
 
 
 def _no_cycle_cover(
     num_nodes: int, source: IntArray, target: IntArray
 ) -> InfeasibilityCertificate | None:
     """Nodes with too few successors, or too few predecessors, in all (Hall's condition)."""
-    successors = _graph(num_nodes, source, target)
-    predecessors = _graph(num_nodes, target, source)
+    successors = arc_matrix(num_nodes, source, target)
+    predecessors = arc_matrix(num_nodes, target, source)
     found = []
     for graph, verb in ((successors, "lead"), (predecessors, "can be reached")):
         matched = maximum_bipartite_matching(graph, perm_type="column")
         if (matched >= 0).all():
             return None
-        nodes = _hall_violator(graph, matched)
+        unmatched = int(np.flatnonzero(matched < 0)[0])
+        nodes = rows_with_too_few(graph, matched, [unmatched])
         other = len(np.unique(graph[nodes].indices))
         found.append((len(nodes), nodes, other, verb))
     _, nodes, other, verb = min(found, key=lambda violator: violator[0])
     direction = "to" if verb == "lead" else "from"
     message = (
-        f"{_count(nodes)} {verb} only {direction} {other} others in all, so no set of cycles"
+        f"{counted(nodes)} {verb} only {direction} {other} others in all, so no set of cycles"
         " visits every node once."
     )
-    return _certificate("no_cycle_cover", nodes, message)
+    return certificate_of("no_cycle_cover", nodes, message)
 
 
-def _hall_violator(graph: csr_array, matched: IntArray) -> IntArray:
-    """Rows reachable by alternating paths from one unmatched row: more rows than neighbours."""
+def rows_with_too_few(graph: csr_array, matched: IntArray, unmatched: list[int]) -> IntArray:
+    """Rows with fewer columns in all, by the number of the given rows that have no match.
+
+    `matched` is a largest matching, by row; the rows are those reachable by alternating paths.
+    """
     row_of = np.full(graph.shape[1], -1)
     rows = np.flatnonzero(matched >= 0)
     row_of[matched[rows]] = rows
-    start = int(np.flatnonzero(matched < 0)[0])
-    reached, waiting = {start}, [start]
+    reached, waiting = set(unmatched), list(unmatched)
     while waiting:
         row = waiting.pop()
         for column in graph.indices[graph.indptr[row] : graph.indptr[row + 1]]:

@@ -89,8 +89,8 @@ class TspSolver:
         What neither CP-SAT nor fast-tsp could be stopped in is left behind for at most a few
         seconds. Raises `InvalidInstance`, and `InvalidSolution` when `start` is no solution.
         """
-        from optimized_tsp.solvers.tsp.fixed_edges import fixed_edges_of
         from optimized_tsp.solvers.tsp.graph import build_graph
+        from optimized_tsp.solvers.tsp.reduction import reduce_instance
 
         solve_graph = partial(
             _solve_graph, time.monotonic(), parameters=parameters, seed=seed, stop=stop
@@ -98,16 +98,12 @@ class TspSolver:
         validate_instance(instance)
         if start is not None:
             check_tour(instance, start)
-        graph = build_graph(instance)
-        order = None if start is None else start.node_order
-        fixed = fixed_edges_of(instance, graph)
-        if fixed is None:
-            return solve_graph(graph, order, on_incumbent)
-        if isinstance(fixed, InfeasibilityCertificate):
-            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=fixed)
-        order = fixed.any_tour() if order is None else fixed.shorten(order)
-        report = fixed.reporting_to(on_incumbent)
-        return fixed.outcome(solve_graph(fixed.graph, order, report))
+        reduction = reduce_instance(instance, build_graph(instance))
+        if isinstance(reduction, InfeasibilityCertificate):
+            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=reduction)
+        order = reduction.known_tour if start is None else reduction.shorten(start.node_order)
+        report = reduction.reporting_to(on_incumbent)
+        return reduction.outcome(solve_graph(reduction.graph, order, report))
 
 
 def _solve_graph(

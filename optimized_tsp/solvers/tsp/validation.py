@@ -35,8 +35,34 @@ def validate_instance(instance: TspInstance) -> None:
     else:
         problems = _coordinate_problems(instance)
     found = [problem for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)]
+    if not found:  # only then it is known which nodes there are
+        found = [*_ends_problems(instance), *_names_problems(instance)]
     if found:
         raise InvalidInstance(found)
+
+
+def _ends_problems(instance: TspInstance) -> Iterator[Problem]:
+    """What contradicts itself or the nodes in `start`, `end` and `round_trip`."""
+    num_nodes = instance.node_count
+    start, end = instance.start, instance.end
+    for pointer, node in (("/start", start), ("/end", end)):
+        if node is not None and node >= num_nodes:
+            nodes = f"nodes are 0 to {num_nodes - 1}" if num_nodes > 1 else "the only node is 0"
+            message = f"Node {node} does not exist: {nodes} (also where a file counts from 1)."
+            yield Problem(pointer, "node_out_of_range", message)
+    if end is not None and instance.round_trip:
+        message = "A round trip ends where it began; leave end out, or add round_trip: false for"
+        yield Problem("/end", "end_of_round_trip", f"{message} an open path that ends there.")
+    elif end is not None and end == start and num_nodes > 1:
+        message = f"An open path through {num_nodes} nodes cannot end where it starts; leave end"
+        message += " and round_trip out for a round trip, or choose another end."
+        yield Problem("/end", "start_is_end", message)
+
+
+def _names_problems(instance: TspInstance) -> Iterator[Problem]:
+    if instance.names is not None and len(instance.names) != instance.node_count:
+        message = f"There are {len(instance.names)} names for {instance.node_count} nodes; give one"
+        yield Problem("/names", "wrong_count", f"{message} each, null for a node without.")
 
 
 def _edge_problems(instance: TspInstance) -> Iterator[Problem]:

@@ -15,7 +15,6 @@ from optimized_tsp.solvers.tsp.arcs import NO_EDGE
 from optimized_tsp.solvers.tsp.fixed_edges import FixedEdges, fix_edges
 from optimized_tsp.solvers.tsp.fixed_paths import Edge, join_edges
 from optimized_tsp.solvers.tsp.graph import DenseGraph, tour_cost
-from optimized_tsp.solvers.tsp.schemas import TspSolution
 
 Tours = dict[tuple[int, ...], int]
 
@@ -125,12 +124,3 @@ def test_a_fixed_edge_that_does_not_exist() -> None:
     certificate = fix_edges(graph, [(0, 1)], directed=False)
     assert isinstance(certificate, InfeasibilityCertificate)
     assert certificate.nodes == [0, 1]
-
-
-def test_a_solution_is_said_of_the_whole_graph() -> None:
-    graph = DenseGraph(np.array([[0, 5, 1, 2], [5, 0, 3, 4], [1, 3, 0, 6], [2, 4, 6, 0]]))
-    fixed = fix_edges(graph, [(1, 0)], directed=False)
-    assert isinstance(fixed, FixedEdges)
-    order = fixed.shorten([0, 1, 3, 2])
-    smaller = TspSolution(node_order=order, cost=tour_cost(fixed.graph, np.array(order)) or 0)
-    assert fixed._solution(smaller) == TspSolution(node_order=[0, 1, 3, 2], cost=5 + 4 + 6 + 1)

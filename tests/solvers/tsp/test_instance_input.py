@@ -120,7 +120,15 @@ def test_an_edge_that_is_none_is_refused_with_its_place(
         ('{"matrix": []}', ("matrix",), "too_short"),
         ('{"matrix": [[1.0]]}', ("matrix", 0, 0), "int_type"),
         ('{"matrix": [[0, true], [1, 0]]}', ("matrix", 0, 1), "int_type"),
-        ('{"matrix": [[0]], "start": 0}', ("start",), "extra_forbidden"),
+        ('{"matrix": [[0]], "begin": 0}', ("begin",), "extra_forbidden"),
+        ('{"matrix": [[0]], "start": -1}', ("start",), "greater_than_equal"),
+        ('{"matrix": [[0]], "start": "0"}', ("start",), "int_type"),
+        ('{"matrix": [[0]], "end": true}', ("end",), "int_type"),
+        ('{"matrix": [[0]], "end": 0.5}', ("end",), "int_type"),
+        ('{"matrix": [[0]], "round_trip": 0}', ("round_trip",), "bool_type"),
+        ('{"matrix": [[0]], "names": []}', ("names",), "too_short"),
+        ('{"matrix": [[0]], "names": [7]}', ("names", 0), "string_type"),
+        ('{"matrix": [[0]], "names": [""]}', ("names", 0), "string_too_short"),
     ],
 )
 def test_malformed_values_are_refused_with_their_place(
