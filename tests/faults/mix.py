@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -31,6 +32,7 @@ _WATCHERS = 4
 _PAUSE_BETWEEN_FAULTS_S = (0.1, 1.5)
 _CANCELLED_SHARE = 0.05
 _RUNNING_AT_ONCE = 2
+_SHOWN = 20
 
 
 @dataclass
@@ -49,7 +51,6 @@ class Mix:
         traffic = Traffic(cluster, random.Random(self.seed + 1))
         database = Database(cluster.direct_url, application_name="oracle")
         watchers = [Watcher(cluster, number) for number in range(_WATCHERS)]
-        done = asyncio.Event()
         last: list[int] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -57,9 +58,9 @@ class Mix:
                     group.create_task(
                         watcher.watch(lambda w: bool(last) and _position(w) >= last[0])
                     )
-                group.create_task(self._inject(cluster, source, done))
-                await self._submit_all(traffic, random.Random(self.seed + 2))
-                done.set()
+                injecting = group.create_task(self._inject(cluster, source, traffic))
+                await self._submit_all(traffic, injecting)
+                await injecting
                 await _calm(cluster, database)
                 last.append(await newest_position(database))
             return await judge(database, traffic, watchers, crash_faults=self._crash_faults())
@@ -70,32 +71,38 @@ class Mix:
         """How many crashes the faults can explain: each may hit every running job."""
         return _RUNNING_AT_ONCE * sum(self.injected[name] for name in CAN_CRASH_JOBS)
 
-    async def _inject(self, cluster: Cluster, source: random.Random, done: asyncio.Event) -> None:
-        """Faults, kind after kind, until there were enough and all jobs are submitted."""
+    async def _inject(self, cluster: Cluster, source: random.Random, traffic: Traffic) -> None:
+        """Faults, kind after kind, until there were enough of them and enough jobs."""
         kinds = itertools.cycle(KINDS.values())
-        while not (done.is_set() and self.injected.total() >= self.faults):
+        while self.injected.total() < self.faults or len(traffic.accepted) < self.jobs:
             name = source.choice(next(kinds))
             await FAULTS[name](cluster, source)
             self.injected[name] += 1
-            self.on_progress(-1, self.injected.total())
+            self.on_progress(len(traffic.accepted), self.injected.total())
             await asyncio.sleep(source.uniform(*_PAUSE_BETWEEN_FAULTS_S))
         for proxy in (cluster.postgres_proxy, cluster.redis_proxy):
             proxy.calm()
 
-    async def _submit_all(self, traffic: Traffic, source: random.Random) -> None:
-        bodies = (self._body(source, number) for number in range(self.jobs))
+    async def _submit_all(self, traffic: Traffic, injecting: asyncio.Task[None]) -> None:
+        """Users who submit a job after the other for as long as there are faults."""
+        bodies = map(self._body, itertools.repeat(random.Random(self.seed + 2)), itertools.count())
         async with client() as http, asyncio.TaskGroup() as group:
             for _ in range(_SUBMITTERS):
-                group.create_task(self._submitter(traffic, http, bodies))
+                group.create_task(self._submitter(traffic, http, bodies, injecting))
 
     async def _submitter(
-        self, traffic: Traffic, http: Any, bodies: Iterator[tuple[str, dict[str, Any]]]
+        self,
+        traffic: Traffic,
+        http: httpx.AsyncClient,
+        bodies: Iterator[tuple[str, dict[str, Any]]],
+        injecting: asyncio.Task[None],
     ) -> None:
-        for path, body in bodies:
+        while not injecting.done():
+            path, body = next(bodies)
             job = await traffic.submit(http, body, path)
-            self.on_progress(len(traffic.accepted), -1)
             if traffic.random.random() < _CANCELLED_SHARE:
                 await traffic.cancel(http, path, job)
+            await traffic.until_ended(http, path, job)
 
     def _body(self, source: random.Random, number: int) -> tuple[str, dict[str, Any]]:
         """Mostly small tours, some that take a second, some knapsacks, a few that take longer."""
@@ -168,7 +175,9 @@ def _say(seed: int, mix: Mix, verdict: Verdict) -> None:
     for kind, names in KINDS.items():
         counts = {name: mix.injected[name] for name in names}
         out.write(f"    {kind}: {sum(counts.values())} {counts}\n")
-    out.writelines(f"    WRONG: {what}\n" for what in verdict.wrong)
+    out.writelines(f"    WRONG: {what}\n" for what in verdict.wrong[:_SHOWN])
+    if len(verdict.wrong) > _SHOWN:
+        out.write(f"    ... and {len(verdict.wrong) - _SHOWN} more\n")
     out.flush()
 
 

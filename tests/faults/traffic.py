@@ -16,6 +16,7 @@ import orjson
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
+from optimized_tsp.jobs.states import TERMINAL
 from tests.faults.cluster import Cluster
 
 PATIENCE_S = 180.0
@@ -24,7 +25,6 @@ _REQUEST_TIMEOUT_S = 15.0
 _TRY_LATER = frozenset(
     {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.CONFLICT, httpx.codes.TOO_MANY_REQUESTS}
 )
-UNEXPECTED_FROM = 500
 
 
 @dataclass
@@ -49,6 +49,15 @@ class Traffic:
     async def cancel(self, client: httpx.AsyncClient, path: str, job: str) -> None:
         await self._insist(client, "POST", f"{path}/{job}/cancel")
         self.cancelled.add(job)
+
+    async def until_ended(self, client: httpx.AsyncClient, path: str, job: str) -> None:
+        """Ask for the job until it has ended."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self._insist(client, "GET", f"{path}/{job}")
+                if answer.json()["status"] in TERMINAL:
+                    return
+                await asyncio.sleep(_PAUSE_S)
 
     async def _insist(
         self, client: httpx.AsyncClient, method: str, path: str, **request: Any
