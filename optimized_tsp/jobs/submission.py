@@ -18,7 +18,10 @@ from optimized_tsp.solvers.contract import (
     Formatting,
     InstanceSize,
     InvalidInstance,
+    InvalidParameters,
     Notice,
+    ParameterChecking,
+    Problem,
 )
 from optimized_tsp.solvers.registry import AnySolver
 
@@ -83,7 +86,7 @@ def parse_submission(
     size = solver.size(instance)
     problems = _over_limits(solver, size, parameters.timeout, settings)
     if not problems:
-        problems = _invalid_instance(solver, instance)
+        problems = _invalid_together(solver, instance, parameters)
     if problems:
         raise InvalidInput("The submission is not valid.", problems)
     diagnosing = solver if isinstance(solver, Diagnosing) else None
@@ -166,14 +169,18 @@ def _over_limits(
     return problems
 
 
-def _invalid_instance(solver: AnySolver, instance: Any) -> list[InputProblem]:
+def _invalid_together(solver: AnySolver, instance: Any, parameters: Any) -> list[InputProblem]:
+    """What the schemas cannot express; the parameters are looked at beside a valid instance."""
     try:
         solver.validate(instance)
+        if isinstance(solver, ParameterChecking):
+            solver.validate_parameters(instance, parameters)
     except InvalidInstance as error:
-        return [
-            InputProblem(
-                f"/{solver.instance_field}{problem.pointer}", problem.code, problem.message
-            )
-            for problem in error.problems
-        ]
+        return _below(f"/{solver.instance_field}", error.problems)
+    except InvalidParameters as error:
+        return _below("/optimization_parameters", error.problems)
     return []
+
+
+def _below(place: str, problems: list[Problem]) -> list[InputProblem]:
+    return [InputProblem(place + p.pointer, p.code, p.message) for p in problems]

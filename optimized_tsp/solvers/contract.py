@@ -23,8 +23,10 @@ __all__ = [
     "Incumbent",
     "InstanceSize",
     "InvalidInstance",
+    "InvalidParameters",
     "InvalidSolution",
     "Outcome",
+    "ParameterChecking",
     "Problem",
     "Notice",
     "SolutionStatus",
@@ -122,6 +124,14 @@ class InvalidInstance(ValueError):
         self.problems = problems
 
 
+class InvalidParameters(ValueError):
+    """Parameters that do not fit their instance; pointers are relative to the parameters."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(f"{p.pointer}: {p.message}" for p in problems))
+        self.problems = problems
+
+
 class InfeasibilityCertificate(StrictModel):
     """Why an instance has no solution, in a form that can be checked by hand."""
 
@@ -191,7 +201,9 @@ class Incumbent(Generic[SolutionT]):
 class Outcome(Generic[SolutionT]):
     """How a solve ended: what is known, why it stopped, and the best solution.
 
-    `statistics` holds flat facts about the work done (counts, seconds), JSON-serializable.
+    `statistics` holds flat facts about the work done (counts, seconds), JSON-serializable. Names
+    that mean the same everywhere, and are columns in SQL: `engine` and `proven_by` (what proved the
+    answer; text), `root_bound` (a cost), `nodes` (of the search tree), `cp_sat_s` (seconds).
     """
 
     solution_status: SolutionStatus
@@ -274,6 +286,14 @@ class Diagnosing(Protocol):
 
     def diagnose(self, instance: Any) -> Diagnosis:
         """What is known without solving; may take a moment and import engines."""
+
+
+@runtime_checkable
+class ParameterChecking(Protocol):
+    """What a solver may offer beside the contract: a look at parameters beside their instance."""
+
+    def validate_parameters(self, instance: Any, parameters: Any) -> None:
+        """Raise `InvalidParameters` for what only the two together show; the instance is valid."""
 
 
 @runtime_checkable

@@ -104,9 +104,10 @@ class _Child:
         start, warnings = _usable_start(solver, solve, header["start"])
         # The last solution is still to be checked and sent, about as much work as reading was.
         left_s = max(_MINIMAL_TIME_S, header["deadline"] - time.monotonic() - reading_s)
+        # Not validated again with what is left: limits were compared with the time limit asked for.
         parameters = solver.parameters_type.model_validate_json(
-            as_json(header["parameters"] | {"timeout": left_s, "threads": header["threads"]})
-        )
+            as_json(header["parameters"])
+        ).model_copy(update={"timeout": left_s, "threads": header["threads"]})
         outcome = solver.solve(
             instance,
             parameters,

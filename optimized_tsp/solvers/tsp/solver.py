@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from optimized_tsp.solvers.contract import (
     Diagnosis,
@@ -23,14 +23,19 @@ from optimized_tsp.solvers.tsp.check import check_tour
 from optimized_tsp.solvers.tsp.diagnosis import diagnose_instance, find_notices
 from optimized_tsp.solvers.tsp.examples import load_examples
 from optimized_tsp.solvers.tsp.formats import READERS, WRITERS
-from optimized_tsp.solvers.tsp.schemas import TspInstance, TspParameters, TspSolution
+from optimized_tsp.solvers.tsp.initial_tour import check_initial_tour
+from optimized_tsp.solvers.tsp.parameters import TspParameters
+from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 from optimized_tsp.solvers.tsp.validation import validate_instance
 
 if TYPE_CHECKING:
     from optimized_tsp.solvers.tsp.graph import Graph
+    from optimized_tsp.solvers.tsp.plan import Plan
     from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["TspSolver"]
+
+_COSTS_IN_STATISTICS = frozenset({"first_tour_cost", "held_karp_bound", "root_bound"})
 
 _RESERVE_S = 0.05
 """Kept back from the time limit for handing over the result."""
@@ -62,6 +67,10 @@ class TspSolver:
     def validate(self, instance: TspInstance) -> None:
         validate_instance(instance)
 
+    def validate_parameters(self, instance: TspInstance, parameters: TspParameters) -> None:
+        if parameters.initial_tour is not None:
+            check_initial_tour(instance, parameters.initial_tour)
+
     def examples(self) -> list[Example]:
         return load_examples()
 
@@ -87,54 +96,83 @@ class TspSolver:
         """Solve within the time limit; see the contract.
 
         What neither CP-SAT nor fast-tsp could be stopped in is left behind for at most a few
-        seconds. Raises `InvalidInstance`, and `InvalidSolution` when `start` is no solution.
+        seconds. Raises `InvalidInstance`, `InvalidParameters`, and `InvalidSolution` when `start`
+        is no solution.
         """
+        from optimized_tsp.solvers.tsp.fixed_edges import fixed_edges_of
         from optimized_tsp.solvers.tsp.graph import build_graph
-        from optimized_tsp.solvers.tsp.reduction import reduce_instance
 
-        solve_graph = partial(
-            _solve_graph, time.monotonic(), parameters=parameters, seed=seed, stop=stop
-        )
+        task = _Task(time.monotonic(), parameters, seed, stop)
         validate_instance(instance)
+        orders = []
         if start is not None:
             check_tour(instance, start)
-        reduction = reduce_instance(instance, build_graph(instance))
-        if isinstance(reduction, InfeasibilityCertificate):
-            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=reduction)
-        order = reduction.known_tour if start is None else reduction.shorten(start.node_order)
-        report = reduction.reporting_to(on_incumbent)
-        return reduction.outcome(solve_graph(reduction.graph, order, report))
+            orders.append(start.node_order)
+        if parameters.initial_tour is not None:
+            orders.append(check_initial_tour(instance, parameters.initial_tour))
+        graph = build_graph(instance)
+        fixed = fixed_edges_of(instance, graph)
+        if fixed is None:
+            return _solve_graph(task, graph, orders, on_incumbent)
+        if isinstance(fixed, InfeasibilityCertificate):
+            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=fixed)
+        orders = [fixed.shorten(order) for order in orders] or [fixed.any_tour()]
+        report = fixed.reporting_to(on_incumbent)
+        return fixed.outcome(
+            _solve_graph(task, fixed.graph, orders, report, cost_offset=fixed.offset)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is asked of one solve, and since when (`time.monotonic()`)."""
+
+    started: float
+    parameters: TspParameters
+    seed: int
+    stop: StopSignal
 
 
 def _solve_graph(
-    started: float,
+    task: _Task,
     graph: Graph,
-    start: list[int] | None,
+    orders: list[list[int]],
     on_incumbent: Callable[[Incumbent[TspSolution]], None],
     *,
-    parameters: TspParameters,
-    seed: int,
-    stop: StopSignal,
+    cost_offset: int = 0,
 ) -> Outcome[TspSolution]:
-    """The outcome for a graph, beginning with the tour `start` where there is one."""
+    """The outcome for a graph whose tours cost `cost_offset` more, beginning with these tours."""
     import numpy as np
 
-    from optimized_tsp.solvers.tsp.search import Search
+    from optimized_tsp.solvers.tsp.plan import Plan
+    from optimized_tsp.solvers.tsp.search import Limits, Search
     from optimized_tsp.solvers.tsp.strategy import run
 
+    parameters = task.parameters
     reserve = min(_RESERVE_S, 0.1 * parameters.timeout)
     search = Search(
         graph,
-        started=started,
-        deadline=started + parameters.timeout - reserve,
-        stop=stop,
+        started=task.started,
+        limits=Limits(
+            deadline=task.started + parameters.timeout - reserve,
+            gap_limit=parameters.gap_limit,
+            no_improvement_s=parameters.no_improvement_timeout,
+            cost_offset=cost_offset,
+        ),
+        stop=task.stop,
         on_incumbent=on_incumbent,
     )
-    if start is not None:
-        search.offer_tour(np.array(start))
-    run(search, threads=parameters.threads or 1, seed=seed)
+    for order in orders:
+        search.offer_tour(np.array(order))
+    plan = Plan(
+        engine=parameters.engine,
+        threads=1 if parameters.deterministic else parameters.threads or 1,
+        seed=task.seed,
+        deterministic=parameters.deterministic,
+    )
+    run(search, plan)
     search.close()
-    return _outcome(search)
+    return _outcome(search, plan, cost_offset)
 
 
 def _size_of_file(instance: TspInstance) -> InstanceSize:
@@ -150,8 +188,9 @@ def _size_of_file(instance: TspInstance) -> InstanceSize:
     return InstanceSize(problem.num_nodes, None if problem.arcs is None else len(problem.arcs[0]))
 
 
-def _outcome(search: Search) -> Outcome[TspSolution]:
+def _outcome(search: Search, plan: Plan, cost_offset: int) -> Outcome[TspSolution]:
     infeasibility: InfeasibilityCertificate | None = search.infeasibility
+    limit = search.limit_reached()
     if infeasibility is not None:
         status = SolutionStatus.INFEASIBLE
     elif search.proven:
@@ -159,9 +198,11 @@ def _outcome(search: Search) -> Outcome[TspSolution]:
     else:
         status = SolutionStatus.UNKNOWN if search.cost is None else SolutionStatus.FEASIBLE
     if status in {SolutionStatus.INFEASIBLE, SolutionStatus.OPTIMAL}:
-        reason = StopReason.PROVEN
+        limit, reason = None, StopReason.PROVEN
     else:
-        reason = StopReason.CANCELLED if search.cancelled() else StopReason.TIME_LIMIT
+        # A deterministic solve ends when its work is done, which may be long before the time is up.
+        out_of_work = StopReason.NO_IMPROVEMENT if plan.deterministic else StopReason.TIME_LIMIT
+        reason = limit or out_of_work
     return Outcome(
         solution_status=status,
         stop_reason=reason,
@@ -169,5 +210,17 @@ def _outcome(search: Search) -> Outcome[TspSolution]:
         cost=search.cost,
         lower_bound=None if infeasibility is not None else search.lower_bound,
         infeasibility=infeasibility,
-        statistics=search.statistics,
+        statistics=_statistics(search, plan, cost_offset, limit),
     )
+
+
+def _statistics(
+    search: Search, plan: Plan, cost_offset: int, limit: StopReason | None
+) -> dict[str, Any]:
+    """What was done; costs are those of whole tours."""
+    statistics = dict(search.statistics)
+    for name in _COSTS_IN_STATISTICS & statistics.keys():
+        statistics[name] += cost_offset
+    if plan.deterministic:
+        statistics["reproducible"] = limit not in {StopReason.TIME_LIMIT, StopReason.CANCELLED}
+    return statistics

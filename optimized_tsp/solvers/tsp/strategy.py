@@ -7,6 +7,7 @@ import numpy as np
 from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import find_certificate
 from optimized_tsp.solvers.tsp.large_tours import improve_large_tour
+from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
@@ -17,28 +18,28 @@ _TRIVIAL_NODES = 3
 _SECONDS_PER_PAIR = 4e-7
 
 
-def run(search: Search, *, threads: int, seed: int) -> None:
+def run(search: Search, plan: Plan) -> None:
     """Search until the best tour is proven, tours are ruled out, or the search is over."""
     graph = search.graph
     if isinstance(graph, PointGraph):
         search.offer_tour(hilbert_tour(graph.distances.points))
     elif not graph.complete:
-        search.infeasibility = find_certificate(graph.num_nodes, *graph.arcs())
+        certificate = find_certificate(graph.num_nodes, *graph.arcs())
+        if certificate is not None:
+            search.take_certificate(certificate, "certificate")
     if search.over():
         return
     if graph.num_nodes <= _TRIVIAL_NODES:
-        search.note("method", "enumeration")
         _enumerate(search, graph.num_nodes)
     elif isinstance(graph, DenseGraph):
-        solve_dense(search, graph, threads=threads, seed=seed)
+        solve_dense(search, graph, plan)
     elif _may_be_dense(graph, search):
-        solve_dense(search, graph.dense(), threads=threads, seed=seed)
+        solve_dense(search, graph.dense(), plan)
     elif isinstance(graph, PointGraph):
-        search.note("method", "cells")
-        improve_large_tour(search, graph, threads=threads, seed=seed)
+        search.note("engine", "none")
+        improve_large_tour(search, graph, threads=plan.threads, seed=plan.seed)
     else:
-        search.note("method", "circuit")
-        settle_sparse(search, graph, seed=seed)
+        settle_sparse(search, graph, plan)
 
 
 def _may_be_dense(graph: PointGraph | ArcGraph, search: Search) -> bool:
@@ -52,6 +53,6 @@ def _enumerate(search: Search, num_nodes: int) -> None:
         if len(order) == num_nodes:
             search.offer_tour(np.array(order))
     if search.cost is None:
-        search.rule_out_tours()
+        search.rule_out_tours("enumeration")
     else:
-        search.raise_bound(search.cost)
+        search.raise_bound(search.cost, "enumeration")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from optimized_tsp.solvers.contract import Incumbent
 from optimized_tsp.solvers.tsp import TspSolution
 from optimized_tsp.solvers.tsp.graph import Graph
-from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.search import Limits, Search
 
 
 @dataclass
@@ -26,7 +26,7 @@ def search_on(graph: Graph, *, seconds: float = 30.0) -> tuple[Search, Heard]:
     search = Search(
         graph,
         started=started,
-        deadline=started + seconds,
+        limits=Limits(deadline=started + seconds),
         stop=heard.stop,
         on_incumbent=heard.reports.append,
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
-from optimized_tsp.solvers.tsp.circuit_model import CircuitResult, solve_circuit
+from optimized_tsp.solvers.tsp.circuit_model import solve_circuit
+from optimized_tsp.solvers.tsp.cp_sat import CpSatResult
 from optimized_tsp.solvers.tsp.graph import DenseGraph
 from optimized_tsp.solvers.tsp.search import Search
 from tests.solvers.tsp.brute_force import optimal_cost
@@ -23,7 +24,7 @@ def random_graph(count: int, density: float, seed: int) -> DenseGraph:
     return DenseGraph(costs)
 
 
-def solve(search: Search, arcs: tuple[IntArray, IntArray], bounds: list[int]) -> CircuitResult:
+def solve(search: Search, arcs: tuple[IntArray, IntArray], bounds: list[int]) -> CpSatResult:
     return solve_circuit(search, *arcs, seed=3, on_bound=bounds.append, outdated=lambda: False)
 
 

@@ -39,11 +39,11 @@ def test_a_tour_along_a_missing_edge_is_none() -> None:
 
 def test_bounds_only_rise_and_a_met_bound_is_a_proof() -> None:
     search, heard = search_on(square())
-    search.raise_bound(2)
-    search.raise_bound(1)
+    search.raise_bound(2, "test")
+    search.raise_bound(1, "test")
     search.offer_tour(np.array([0, 1, 2, 3]))
     assert not search.over()
-    search.raise_bound(4)
+    search.raise_bound(4, "test")
 
     assert search.proven
     assert search.over()
@@ -54,16 +54,16 @@ def test_contradictions_are_errors_of_ours() -> None:
     search, _ = search_on(square())
     search.offer_tour(np.array([0, 1, 2, 3]))
     with pytest.raises(AssertionError, match="bound 5 above a tour of cost 4"):
-        search.raise_bound(5)
+        search.raise_bound(5, "test")
     with pytest.raises(AssertionError, match="no tour can exist, but one is known"):
-        search.rule_out_tours()
+        search.rule_out_tours("test")
 
 
 def test_a_closed_search_is_deaf_and_silent() -> None:
     search, heard = search_on(square())
     search.close()
     assert not search.offer_tour(np.array([0, 1, 2, 3]))
-    search.raise_bound(1)
+    search.raise_bound(1, "test")
     assert (search.cost, search.lower_bound, heard.reports) == (None, None, [])
 
 
