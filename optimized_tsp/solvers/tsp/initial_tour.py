@@ -12,11 +12,14 @@ _POINTER = "/initial_tour"
 
 
 def check_initial_tour(instance: TspInstance, nodes: list[int]) -> list[int]:
-    """The tour from node 0 on; raises `InvalidParameters` where it is none of this instance."""
+    """The tour as the instance wants it; raises `InvalidParameters` where it is none of it.
+
+    A round trip may be given from any node on, an open path goes from its start to its end.
+    """
     problem = _wrong_nodes(nodes, instance.node_count)
     if problem is not None:
         raise InvalidParameters([problem])
-    place = nodes.index(0)
+    place = nodes.index(instance.first_node or 0) if instance.round_trip else 0
     order = nodes[place:] + nodes[:place]
     try:
         cost_of_order(instance, order)

@@ -35,6 +35,7 @@ Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 # Negative numbers pass here because people write them on the diagonal, which is ignored.
 MatrixEntry = Annotated[int, Field(gt=-COST_LIMIT, lt=COST_LIMIT, strict=True)]
 Row = Annotated[list[MatrixEntry | None], Field(fail_fast=True)]
+NodeName = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,9 @@ _FORMS: dict[str, tuple[str, ...]] = {
 class TspInstance(StrictModel):
     """A travelling salesman problem in exactly one of four forms.
 
-    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`, or `tsplib`. Lists fail on
-    their first malformed element, so that a large wrong body costs no more than a right one.
+    `num_nodes` + `edges`, or `coordinates` + `metric`, or `matrix`, or `tsplib`; with each of them
+    `start`, `end` and `round_trip` say where the tour begins and whether it comes back. Lists fail
+    on their first malformed element, so that a large wrong body costs no more than a right one.
     """
 
     model_config = ConfigDict(
@@ -103,6 +105,28 @@ class TspInstance(StrictModel):
         min_length=1,
         description="The text of a TSPLIB 95 file (TYPE TSP, ATSP or HCP; every edge-weight type"
         " but SPECIAL). Its nodes 1 .. n are 0 .. n - 1 in tours; FIXED_EDGES_SECTION is honoured.",
+    )
+    start: Node | None = Field(
+        default=None,
+        description="The node where the tour begins (node numbers count from 0, in every form)."
+        " Without it a round trip begins with node 0, an open path wherever that is cheapest.",
+    )
+    end: Node | None = Field(
+        default=None,
+        description="The node where an open path ends; only with `round_trip: false`. Without it"
+        " the path ends wherever that is cheapest.",
+    )
+    round_trip: bool = Field(
+        default=True,
+        description="false: an open path, which visits every node once and does not come back; its"
+        " cost is without a way back.",
+    )
+    names: list[NodeName | None] | None = Field(
+        default=None,
+        fail_fast=True,
+        min_length=1,
+        description="A name for every node (null for one without); shown in solutions as CSV and"
+        " GeoJSON, without influence on the tour.",
     )
 
     @model_validator(mode="after")
@@ -158,13 +182,22 @@ class TspInstance(StrictModel):
                 return len(nodes)
         return self.num_nodes or 0
 
+    @property
+    def first_node(self) -> int | None:
+        """Where every tour begins; None for a path that may begin anywhere."""
+        return 0 if self.start is None and self.round_trip else self.start
+
 
 class TspSolution(StrictModel):
-    """A closed tour through all nodes."""
+    """A tour through all nodes: a round trip, or an open path where the instance asks for one."""
 
     node_order: list[int] = Field(
-        description="Every node once, in visiting order from node 0; the way back is implied."
+        description="Every node once, in visiting order. A round trip begins with `start` (without"
+        " it with node 0), and the way back is implied; an open path (`round_trip: false`) begins"
+        " with `start` and finishes with `end` where they are given, and has no way back."
     )
     cost: int = Field(
-        ge=0, description="Sum of the costs of the tour's edges, the closing one too."
+        ge=0,
+        description="Sum of the costs of the tour's edges; that of the way back belongs to a round"
+        " trip only.",
     )

@@ -99,8 +99,8 @@ class TspSolver:
         seconds. Raises `InvalidInstance`, `InvalidParameters`, and `InvalidSolution` when `start`
         is no solution.
         """
-        from optimized_tsp.solvers.tsp.fixed_edges import fixed_edges_of
         from optimized_tsp.solvers.tsp.graph import build_graph
+        from optimized_tsp.solvers.tsp.reduction import reduce_instance
 
         task = _Task(time.monotonic(), parameters, seed, stop)
         validate_instance(instance)
@@ -110,16 +110,15 @@ class TspSolver:
             orders.append(start.node_order)
         if parameters.initial_tour is not None:
             orders.append(check_initial_tour(instance, parameters.initial_tour))
-        graph = build_graph(instance)
-        fixed = fixed_edges_of(instance, graph)
-        if fixed is None:
-            return _solve_graph(task, graph, orders, on_incumbent)
-        if isinstance(fixed, InfeasibilityCertificate):
-            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=fixed)
-        orders = [fixed.shorten(order) for order in orders] or [fixed.any_tour()]
-        report = fixed.reporting_to(on_incumbent)
-        return fixed.outcome(
-            _solve_graph(task, fixed.graph, orders, report, cost_offset=fixed.offset)
+        reduction = reduce_instance(instance, build_graph(instance))
+        if isinstance(reduction, InfeasibilityCertificate):
+            return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=reduction)
+        orders = [reduction.shorten(order) for order in orders]
+        if not orders and reduction.known_tour is not None:
+            orders.append(reduction.known_tour)
+        report = reduction.reporting_to(on_incumbent)
+        return reduction.outcome(
+            _solve_graph(task, reduction.graph, orders, report, cost_offset=reduction.offset)
         )
 
 
