@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 __all__ = [
     "MAX_PROBLEMS",
     "BodyTooLarge",
+    "Gone",
     "InputProblem",
     "InvalidInput",
     "NotAcceptable",
@@ -89,6 +90,28 @@ class NotFound(ServiceError):
     status = 404
     code = "not-found"
     title = "There is no such resource."
+
+
+class Gone(ServiceError):
+    """It was there, and retention has removed it.
+
+    `oldest` is the smallest `after` that still works, where there is such a thing; `facts` are what
+    is still known.
+    """
+
+    status = 410
+    code = "gone"
+    title = "This was removed because of its age."
+
+    def __init__(
+        self, detail: str, *, oldest: int | None = None, facts: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self._extensions = {} if oldest is None else {"oldest": oldest}
+        self._extensions |= facts or {}
+
+    def extensions(self) -> dict[str, Any]:
+        return self._extensions
 
 
 class StateConflict(ServiceError):

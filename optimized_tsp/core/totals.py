@@ -57,8 +57,8 @@ class Tally:
         """Add an observation to a histogram with these upper bounds, ascending (and +Inf)."""
         found = bisect_left(buckets, value)
         bound = f"{buckets[found]:g}" if found < len(buckets) else "+Inf"
-        self.count(metric, **labels, le=bound)
-        self.count(metric, value, **labels, le=SUM)
+        self._counted[metric, _text(labels | {"le": bound})] += 1
+        self._counted[metric, _text(labels | {"le": SUM})] += value
 
     async def write(self, database: Database) -> None:
         """Add what was counted to the totals; when that fails it is kept for the next time."""

@@ -56,6 +56,9 @@ class Claim:
     instance_digest: bytes
     start: dict[str, Any] | None
     """The best solution of an earlier run, with its cost."""
+    log_lines: int = 0
+    request_id: str | None = None
+    traceparent: str | None = None
 
     @property
     def remaining_s(self) -> float:
@@ -107,6 +110,9 @@ async def claim_next(
         attempt=job.attempt,
         instance_digest=job.instance_digest,
         start=stored_solution(solution),
+        log_lines=job.log_lines,
+        request_id=job.request_id,
+        traceparent=job.traceparent,
     )
     await session.flush()
     return claim

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.leases import Claim, locked
+from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
 from optimized_tsp.jobs.solutions import improve, raise_bound
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
@@ -80,9 +81,15 @@ async def save_progress(session: WriteSession, claim: Claim, progress: Progress)
     return True
 
 
-async def finish(session: WriteSession, claim: Claim, answer: Answer) -> JobStatus:
-    """End the job with an answer; the better of it and what is stored already is kept."""
+async def finish(
+    session: WriteSession, claim: Claim, answer: Answer, *, log: Sequence[NewLine] = ()
+) -> JobStatus:
+    """End the job with an answer; the better of it and what is stored already is kept.
+
+    `log`, here and below: the last lines of the run's log.
+    """
     job = await locked(session, claim)
+    await write_lines(session, job, log)
     row = await _solution_row(session, job.id)
     better = answer.solution is not None and improve(
         row, answer.solution, elapsed_s=answer.elapsed_s
@@ -103,26 +110,43 @@ async def finish(session: WriteSession, claim: Claim, answer: Answer) -> JobStat
     return target
 
 
-async def fail(session: WriteSession, claim: Claim, *, error: str, elapsed_s: float) -> None:
+async def fail(
+    session: WriteSession,
+    claim: Claim,
+    *,
+    error: str,
+    elapsed_s: float,
+    log: Sequence[NewLine] = (),
+) -> None:
     """End the job without an answer, for a reason the caller may read."""
     job = await locked(session, claim)
+    await write_lines(session, job, log)
     await _fail(session, job, error, elapsed_s)
 
 
 async def record_crash(
-    session: WriteSession, claim: Claim, *, reason: str, elapsed_s: float
+    session: WriteSession,
+    claim: Claim,
+    *,
+    reason: str,
+    elapsed_s: float,
+    log: Sequence[NewLine] = (),
 ) -> JobStatus:
     """Count a crash of the solver process; returns what became of the job.
 
     It goes back to the queue, unless somebody asked to cancel it or this was one crash too many.
     """
     job = await locked(session, claim)
+    await write_lines(session, job, log)
     return await _crashed(session, job, reason, elapsed_s)
 
 
-async def give_back(session: WriteSession, claim: Claim) -> JobStatus:
+async def give_back(
+    session: WriteSession, claim: Claim, *, log: Sequence[NewLine] = ()
+) -> JobStatus:
     """Return the job to the queue on a graceful stop: that was no attempt."""
     job = await locked(session, claim)
+    await write_lines(session, job, log)
     if job.cancel_requested_at is not None:
         await end_cancelled(session, job)
         return JobStatus.CANCELLED
@@ -173,11 +197,18 @@ async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: floa
         error = f"Given up after {job.crashes} crashes; the last one: {reason}."
         await _fail(session, job, error, elapsed_s)
         return JobStatus.FAILED
+    again = f"Crash {job.crashes}: {reason}. The job goes back to the queue."
+    await _note(session, job, elapsed_s, again)
     change_status(job, JobStatus.SUBMITTED)
     return JobStatus.SUBMITTED
 
 
+async def _note(session: WriteSession, job: Job, elapsed_s: float, message: str) -> None:
+    await write_lines(session, job, [NewLine(elapsed_s, "error", message, by_worker=True)])
+
+
 async def _fail(session: WriteSession, job: Job, error: str, elapsed_s: float) -> None:
+    await _note(session, job, elapsed_s, error)
     row = await _solution_row(session, job.id)
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
     job.error = error

@@ -28,6 +28,7 @@ __all__ = [
     "find_solution",
     "list_jobs",
     "lock_job",
+    "no_job",
     "queue_positions",
 ]
 
@@ -87,7 +88,7 @@ async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
     position = case((Job.status == JobStatus.SUBMITTED.value, ahead))
     row = (await session.execute(_views(scope, position).where(Job.id == job_id))).first()
     if row is None:
-        raise _no_job(job_id)
+        raise no_job(job_id)
     return _view(row)
 
 
@@ -108,7 +109,7 @@ async def find_instance(session: ReadSession, scope: Scope, job_id: UUID) -> byt
     query = select(Instance.payload).join(Job, Job.instance_digest == Instance.digest)
     payload = await session.scalar(_in_scope(query, scope).where(Job.id == job_id))
     if payload is None:
-        raise _no_job(job_id)
+        raise no_job(job_id)
     return bytes(payload)
 
 
@@ -119,7 +120,7 @@ async def find_solution(
     query = select(Job, Solution).outerjoin(Solution, Solution.job_id == Job.id)
     row = (await session.execute(_in_scope(query, scope).where(Job.id == job_id))).first()
     if row is None:
-        raise _no_job(job_id)
+        raise no_job(job_id)
     job, solution = row
     infeasible = job.solution_status == SolutionStatus.INFEASIBLE.value
     stored = stored_solution(solution)
@@ -157,7 +158,7 @@ async def lock_job(session: WriteSession, scope: Scope, job_id: UUID) -> Job:
     query = _in_scope(select(Job), scope).where(Job.id == job_id).with_for_update()
     job: Job | None = await session.scalar(query)
     if job is None:
-        raise _no_job(job_id)
+        raise no_job(job_id)
     return job
 
 
@@ -220,7 +221,8 @@ def _progress(
     return min(1.0, max(0.0, time_used, closed))
 
 
-def _no_job(job_id: UUID) -> NotFound:
+def no_job(job_id: UUID) -> NotFound:
+    """What is said of a job that the caller cannot see."""
     return NotFound(f"There is no job {job_id} here; GET the list of jobs to see which there are.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,8 +17,9 @@ from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.insist import insist
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import leases, logs, outcomes
 from optimized_tsp.jobs.leases import Claim, LeaseLost
+from optimized_tsp.jobs.logs import NewLine
 from optimized_tsp.jobs.outcomes import Answer, Progress
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import (
@@ -28,6 +29,7 @@ from optimized_tsp.solvers.process import (
     SolverFault,
     SolverProcess,
 )
+from optimized_tsp.worker.log_writer import LogWriter, said_at_end, said_at_start
 from optimized_tsp.worker.progress import ProgressWriter
 
 __all__ = ["JobRun", "Means"]
@@ -66,6 +68,7 @@ class JobRun:
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
         self._closing = False
+        self._said = LogWriter(self._store_lines, used_s=claim.used_s, after=claim.log_lines)
         self._log = logger.bind(job=str(claim.job_id), attempt=claim.attempt)
 
     @property
@@ -142,17 +145,25 @@ class JobRun:
 
     async def _run_solver(self) -> SolveReport | SolverFault | SolverCrashed:
         instance = await insist(self._load_instance, "load the instance")
+        request = self._request(instance)
         writer = ProgressWriter(self._store, used_s=self._used_s())
+        self._said.used_s = self._used_s()
+        self._said.say(said_at_start(self._claim, request), elapsed_s=self._used_s())
         async with asyncio.TaskGroup() as beside:
             beside.create_task(writer.run())
+            beside.create_task(self._said.run())
             try:
-                return await self._means.solver.solve(
-                    self._request(instance), stop=self._stop, on_progress=writer.note
+                report = await self._means.solver.solve(
+                    request, stop=self._stop, on_progress=writer.note, on_log=self._said.note
                 )
             except (SolverCrashed, SolverFault) as ending:
                 return ending
             finally:
                 writer.close()
+                self._said.close()
+        said = said_at_end(report, interrupted=self._is_interrupted(report))
+        self._said.say(said, elapsed_s=self._used_s())
+        return report
 
     async def _load_instance(self) -> bytes:
         async with self._means.database.read() as session:
@@ -183,6 +194,13 @@ class JobRun:
             self._means.bus.announce(self.job_id)
         return stored
 
+    async def _store_lines(self, lines: Sequence[NewLine], after: int) -> int:
+        last = await self._insist(
+            lambda s: logs.append_lines(s, self._claim, lines, after=after), "store the log"
+        )
+        self._means.bus.announce(self.job_id)
+        return last
+
     def _is_interrupted(self, report: SolveReport) -> bool:
         """Whether it was the shutdown, and nothing else, that ended the solve."""
         return (
@@ -202,7 +220,8 @@ class JobRun:
             elapsed_s=self._used_s(),
         )
         status = await self._insist(
-            lambda s: outcomes.finish(s, self._claim, answer), "store the answer"
+            lambda s: outcomes.finish(s, self._claim, answer, log=self._said.rest()),
+            "store the answer",
         )
         self._log.info("job_ended", status=status, cost=report.cost, gap=report.gap)
 
@@ -216,7 +235,11 @@ class JobRun:
         await self._store_best(crash)
         status = await self._insist(
             lambda s: outcomes.record_crash(
-                s, self._claim, reason=crash.reason, elapsed_s=self._used_s()
+                s,
+                self._claim,
+                reason=crash.reason,
+                elapsed_s=self._used_s(),
+                log=self._said.rest(),
             ),
             "record a crash",
         )
@@ -225,7 +248,10 @@ class JobRun:
     async def _checkpoint_and_give_back(self, report: SolveReport) -> None:
         if report.solution is not None or report.lower_bound is not None:
             await self._store(Progress(report.solution, report.lower_bound, self._used_s()))
-        await self._insist(lambda s: outcomes.give_back(s, self._claim), "give the job back")
+        await self._insist(
+            lambda s: outcomes.give_back(s, self._claim, log=self._said.rest()),
+            "give the job back",
+        )
         self._means.bus.ring()
         self._log.info("job_given_back", cost=report.cost)
 
@@ -237,7 +263,13 @@ class JobRun:
 
     async def _fail(self, error: str) -> None:
         await self._insist(
-            lambda s: outcomes.fail(s, self._claim, error=error, elapsed_s=self._used_s()),
+            lambda s: outcomes.fail(
+                s,
+                self._claim,
+                error=error,
+                elapsed_s=self._used_s(),
+                log=self._said.rest(),
+            ),
             "store a failure",
         )
 

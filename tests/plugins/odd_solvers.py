@@ -7,6 +7,7 @@ Put this folder on `sys.path` (PYTHONPATH for other processes) to make it known.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import subprocess
 import sys
@@ -249,6 +250,34 @@ def eat_memory(run: Run) -> Any:
     time.sleep(60)
 
 
+def talk(run: Run) -> Any:
+    """Says things through `logging`, finds a solution, waits for the gate, says how it ended."""
+    logger = logging.getLogger("odd")
+    logger.debug("not for the log")
+    logger.info("looking at %d numbers", run.instance.size)
+    logger.warning("odd\0 \ud800 characters: \u2211, \U0001f600")
+    logger.info("a wrong number of %s %s", "arguments")  # noqa: PLE1206
+    run.publish(7, 2)
+    run.wait_for_gate()
+    logger.info("done")
+    return run.feasible(7)
+
+
+def talk_without_end(run: Run) -> Any:
+    """Talks in two threads, also when the solve is over."""
+    logger = logging.getLogger("odd")
+
+    def talk() -> None:
+        while True:
+            logger.info("blah " * 2000)
+
+    threading.Thread(target=talk, daemon=True).start()
+    run.publish(7, 2)
+    for number in range(2000):
+        logger.info("%d: %s", number, "x" * 1000)
+    return run.feasible(7)
+
+
 def leak(run: Run) -> Any:
     _KEPT.append(os.urandom(32 * 2**20))
     return run.feasible(5)
@@ -288,6 +317,8 @@ BEHAVIOURS: dict[str, Callable[[Run], Any]] = {
         report_afterwards,
         segfault,
         start_a_process,
+        talk,
+        talk_without_end,
         worse_in_the_end,
         wrong_incumbent,
         wrong_incumbent_in_thread,

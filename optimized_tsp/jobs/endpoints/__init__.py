@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from optimized_tsp.jobs.endpoints import change, events, read, submit
+from optimized_tsp.jobs.endpoints import change, events, log, read, submit
 from optimized_tsp.jobs.endpoints.scope import solver_prefix
 from optimized_tsp.solvers.registry import AnySolver, all_solvers
 
@@ -18,6 +18,6 @@ def build_jobs_routers() -> list[APIRouter]:
 
 def _router(solver: AnySolver) -> APIRouter:
     router = APIRouter(prefix=solver_prefix(solver), tags=[f"{solver.name} {solver.version}"])
-    for add_calls in (submit.add_calls, read.add_calls, events.add_calls, change.add_calls):
-        add_calls(router, solver)
+    for part in (submit, read, events, log, change):
+        part.add_calls(router, solver)
     return router

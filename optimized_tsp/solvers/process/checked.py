@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import threading
 import time
@@ -14,11 +15,17 @@ from optimized_tsp.solvers.contract import (
     Outcome,
     SolutionStatus,
     StopReason,
+    relative_gap,
 )
 from optimized_tsp.solvers.process.messages import Kind
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["CheckedSolve", "ContractBroken"]
+
+
+logger = logging.getLogger(__name__)
+
+_LINE_EVERY_S = 0.2
 
 
 class ContractBroken(Exception):
@@ -49,12 +56,13 @@ class CheckedSolve:
         self._best: Any = None
         self._lower_bound: int | None = None
         self._concluded = False
+        self._line_due = 0.0
         self._lock = threading.Lock()
 
     def offer_start(self, start: Any) -> None:
         """Count a known solution as the first; raise `InvalidSolution` if it is none."""
         self._accept(start, start.cost)
-        self._publish(improved=True)
+        self._publish(improved=True, said="Known solution")
 
     def on_incumbent(self, incumbent: Incumbent[Any]) -> None:
         """What the solver reports to: checks, then sends what is better than before."""
@@ -88,7 +96,8 @@ class CheckedSolve:
             self._accept_from_solver(solution, incumbent.cost)
             improved = True
         if improved or bound_rose:
-            self._publish(improved=improved)
+            said = "Better solution" if improved else "Better bound"
+            self._publish(improved=improved, said=said)
 
     def _accept_from_solver(self, solution: Any, cost: int | None) -> None:
         try:
@@ -118,8 +127,12 @@ class CheckedSolve:
                 f"The solver claimed a lower bound of {bound}, above a checked cost of {best.cost}."
             )
 
-    def _publish(self, *, improved: bool) -> None:
-        self._send(Kind.PROGRESS, self._known(with_solution=improved) | {"improved": improved})
+    def _publish(self, *, improved: bool, said: str) -> None:
+        known = self._known(with_solution=improved)
+        self._send(Kind.PROGRESS, known | {"improved": improved})
+        if time.monotonic() >= self._line_due:
+            self._line_due = time.monotonic() + _LINE_EVERY_S
+            logger.info("%s: %s", said, _facts(known))
 
     def _known(self, *, with_solution: bool = True) -> dict[str, Any]:
         solution = None
@@ -149,3 +162,14 @@ class CheckedSolve:
         if cost is None:
             return SolutionStatus.UNKNOWN, reason
         return SolutionStatus.FEASIBLE, reason
+
+
+def _facts(known: dict[str, Any]) -> str:
+    cost, bound = known["cost"], known["lower_bound"]
+    gap = relative_gap(cost, bound)
+    facts = [
+        None if cost is None else f"cost {cost}",
+        None if bound is None else f"lower bound {bound}",
+        None if gap is None else f"gap {100 * gap:.3g} %",
+    ]
+    return ", ".join(fact for fact in facts if fact)

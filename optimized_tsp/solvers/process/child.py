@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from optimized_tsp.solvers.contract import InvalidSolution
 from optimized_tsp.solvers.process.checked import CheckedSolve, ContractBroken
+from optimized_tsp.solvers.process.log_capture import captured_log
 from optimized_tsp.solvers.process.messages import Kind, as_json, receive_frame, send_frame
 from optimized_tsp.solvers.registry import AnySolver, find_solver
 
@@ -58,7 +59,8 @@ class _Child:
         while True:
             task = self._tasks.get()
             try:
-                report = self._solve(task)
+                with captured_log(self._send, started_at=task.header["started_at"]):
+                    report = self._solve(task)
             except BaseException as error:  # noqa: BLE001 - SystemExit is a fault like any other
                 self._abort(error)
             self._send(Kind.OUTCOME, report | {"left_behind": _held()})

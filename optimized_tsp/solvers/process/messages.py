@@ -21,7 +21,9 @@ from optimized_tsp.solvers.contract import SolutionStatus, StopReason, relative_
 __all__ = [
     "FORK",
     "FRAME_HEAD",
+    "LOG_BYTES",
     "Kind",
+    "LogLine",
     "Progress",
     "REAP",
     "REPLY",
@@ -32,6 +34,7 @@ __all__ = [
     "SolverFault",
     "as_json",
     "frame_head",
+    "log_line_bytes",
     "receive_frame",
     "send_frame",
 ]
@@ -49,6 +52,11 @@ REAP = b"R"
 """Kill a child unless it ended already, and say how it ended."""
 
 
+LOG_BYTES = 2**20
+"""Most that is kept of a solver's log, by `log_line_bytes`."""
+_LINE_BYTES = 64
+
+
 class Kind(bytes, Enum):
     """Kinds of frames; a child that closes its end is gone, a parent that does so wants it gone."""
 
@@ -62,6 +70,8 @@ class Kind(bytes, Enum):
     """Child: started, with the memory and threads it has."""
     PROGRESS = b"P"
     """Child: a checked solution, a better bound, or both."""
+    LOG = b"L"
+    """Child: a line of the solver's log."""
     OUTCOME = b"O"
     """Child: the solve ended; the child waits for the next one."""
     FAULT = b"F"
@@ -106,6 +116,20 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLine:
+    """Something a solver said through `logging`; `elapsed_s` as in `Progress`.
+
+    `level` is the name of the record's level, in small letters. `truncated` says that this is the
+    last line that is kept.
+    """
+
+    elapsed_s: float
+    level: str
+    message: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SolveReport:
     """How a solve ended; the solution was checked, the bound is one of the full problem."""
 
@@ -147,6 +171,11 @@ class SolverFault(Exception):
         self.message = message
         self.details = details
         self.best = best
+
+
+def log_line_bytes(message: str) -> int:
+    """What a line counts: its text, and what it takes to keep a line at all."""
+    return len(message.encode()) + _LINE_BYTES
 
 
 def as_json(data: object) -> bytes:

@@ -22,6 +22,7 @@ from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process.launcher import Child, ChildLauncher, describe_exit
 from optimized_tsp.solvers.process.messages import (
     Kind,
+    LogLine,
     Progress,
     SolverCrashed,
     SolveReport,
@@ -84,6 +85,7 @@ class SolverProcess:
         *,
         stop: asyncio.Event,
         on_progress: Callable[[Progress], None],
+        on_log: Callable[[LogLine], None] = lambda _: None,
     ) -> SolveReport:
         """Solve, reporting every better solution or bound, until done, stopped or out of time.
 
@@ -95,7 +97,7 @@ class SolverProcess:
         self._busy = True
         try:
             child = await self._warm_child()
-            solve = _Solve(child, request, self._limits, on_progress)
+            solve = _Solve(child, request, self._limits, on_progress, on_log)
             try:
                 report = await solve.run(stop)
             except EOFError as error:
@@ -163,11 +165,13 @@ class _Solve:
         request: SolveRequest,
         limits: ChildLimits,
         on_progress: Callable[[Progress], None],
+        on_log: Callable[[LogLine], None],
     ) -> None:
         self._channel = child.channel
         self._request = request
         self._limits = limits
         self._on_progress = on_progress
+        self._on_log = on_log
         self._started_at = time.monotonic()
         self._asked_to_stop: StopReason | None = None
         self._over = False
@@ -245,6 +249,8 @@ class _Solve:
             match kind:
                 case Kind.PROGRESS:
                     self._note_progress(data)
+                case Kind.LOG:
+                    self._on_log(LogLine(**data))
                 case Kind.OUTCOME:
                     return self._report(data)
                 case Kind.FAULT:

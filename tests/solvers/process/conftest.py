@@ -13,6 +13,7 @@ import pytest
 
 from optimized_tsp.solvers.process import (
     ChildLimits,
+    LogLine,
     Progress,
     SolveReport,
     SolveRequest,
@@ -29,6 +30,7 @@ class Attempt:
     runner: SolverProcess
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[Progress] = field(default_factory=list)
+    said: list[LogLine] = field(default_factory=list)
     on_progress: Callable[[Progress], object] | None = None
 
     async def solve(
@@ -49,7 +51,9 @@ class Attempt:
             parameters={"behaviour": behaviour, "gate": str(gate) if gate else None},
             start=start,
         )
-        return await self.runner.solve(request, stop=self.stop, on_progress=self._note)
+        return await self.runner.solve(
+            request, stop=self.stop, on_progress=self._note, on_log=self.said.append
+        )
 
     def stop_at_first_progress(self) -> None:
         self.on_progress = lambda _: self.stop.set()
