@@ -26,10 +26,11 @@ async def submit(
     replay: Replay | None = None,
     *,
     created: Callable[[UUID], None] | None = None,
-) -> UUID:
-    """Store the job, unless `replay` did so before, and ring for a worker; returns its id.
+) -> tuple[UUID, bool]:
+    """Store the job, unless `replay` did so before, and ring for a worker.
 
-    `created` is called with the id before the commit: before anybody can see an event of the job.
+    Returns its id and whether it is new. `created` is called with the id before the commit: before
+    anybody can see an event of a new job.
     """
     async with services.database.write() as session:
         job_id, is_new = await service.submit_once(session, scope, submission, replay)
@@ -37,7 +38,7 @@ async def submit(
             created(job_id)
     if is_new:
         services.bus.announce(job_id, ring=True)
-    return job_id
+    return job_id, is_new
 
 
 async def view(services: Services, scope: Scope, job_id: UUID) -> JobView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,13 +15,29 @@ from optimized_tsp.core.errors import InputProblem, InvalidInput, StateConflict
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope
 
-__all__ = ["IdempotencyKey", "Replay", "earlier_job", "prune_keys", "remember"]
+__all__ = [
+    "KEY_RULE",
+    "IdempotencyKey",
+    "Replay",
+    "earlier_job",
+    "is_key",
+    "prune_keys",
+    "remember",
+]
 
 KEPT = timedelta(hours=24)
+KEY_RULE = "must be 1 to 255 visible ASCII characters"
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def is_key(text: str) -> bool:
+    """Whether a caller may use this as a key (`KEY_RULE`)."""
+    return _KEY.fullmatch(text) is not None
 
 
 class IdempotencyKey(Base):
-    """A caller's key for one submission, with a hash of the body it came with."""
+    """A caller's key for one submission; `body_hash` is the fingerprint of what it came with."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("idempotency_keys_created_at_idx", "created_at"),)
@@ -36,10 +53,12 @@ class IdempotencyKey(Base):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What makes a submission repeatable; `body_hash` is SHA-256."""
+    """What makes a submission repeatable: its key, the submission's fingerprint, and where in the
+    request the key was given."""
 
     key: str
     body_hash: bytes
+    pointer: str = "/Idempotency-Key"
 
 
 async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UUID | None:
@@ -71,7 +90,7 @@ async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UU
     if earlier.body_hash != replay.body_hash:
         raise InvalidInput(
             "This Idempotency-Key was used with another body; use a new key for a new problem.",
-            [InputProblem("/Idempotency-Key", "key_reused", "belongs to another body")],
+            [InputProblem(replay.pointer, "key_reused", "belongs to another body")],
         )
     if await session.scalar(select(Job.deleted_at).where(Job.id == earlier.job_id)) is not None:
         raise StateConflict(

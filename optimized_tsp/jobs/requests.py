@@ -15,6 +15,7 @@ from optimized_tsp.core.errors import (
     NotAcceptable,
     Unsupported,
 )
+from optimized_tsp.jobs.idempotency import KEY_RULE, is_key
 
 __all__ = [
     "IDEMPOTENCY_HEADER",
@@ -29,7 +30,6 @@ __all__ = [
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_WAIT_S = 60
 
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _Q = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
 _WAIT = re.compile(r"[0-9]{1,6}")
 
@@ -112,10 +112,8 @@ def media_type(request: Request) -> str:
 def idempotency_key(request: Request) -> str | None:
     """The caller's key for this submission, None when there is none; raises `InvalidInput`."""
     key = request.headers.get(IDEMPOTENCY_HEADER)
-    if key is not None and not _KEY.fullmatch(key):
-        raise _bad_header(
-            IDEMPOTENCY_HEADER, "malformed_key", "must be 1 to 255 visible ASCII characters"
-        )
+    if key is not None and not is_key(key):
+        raise _bad_header(IDEMPOTENCY_HEADER, "malformed_key", KEY_RULE)
     return key
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -59,6 +59,19 @@ class ParsedSubmission:
     digest: bytes
     notices: list[Notice] = field(default_factory=list)
     diagnosis: Diagnosis | None = None
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of what is asked for, however it was written: as JSON or CSV, by REST or feed."""
+        asked = {
+            member.name: getattr(self, member.name)
+            for member in fields(self)
+            if member.name not in _FOLLOWS_FROM_THE_REST
+        }
+        options = orjson.OPT_SORT_KEYS
+        return hashlib.sha256(orjson.dumps(asked, default=bytes.hex, option=options)).digest()
+
+
+_FOLLOWS_FROM_THE_REST = frozenset({"size", "payload", "notices", "diagnosis"})
 
 
 def parse_submission(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, to_json
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.events.types import decode_position
+from optimized_tsp.jobs.idempotency import KEY_RULE, is_key
 from optimized_tsp.jobs.submission import problems_of
 from optimized_tsp.solvers.contract import StrictModel
 
@@ -139,7 +140,17 @@ class SubmitJob(Request):
     solver: str | None = Field(default=None, description="Implied on a solver's own feed.")
     version: str | None = Field(default=None, description="Implied on a solver's own feed.")
     tours: bool = Field(default=False, description="As in `subscribe`, for this job.")
+    idempotency_key: str | None = Field(
+        default=None, description="Kept for 24 h: the same key and body give the same job."
+    )
     body: bytes = Field(description="The submission, as it would be posted.")
+
+    @field_validator("idempotency_key")
+    @classmethod
+    def _check_key(cls, key: str | None) -> str | None:
+        if key is not None and not is_key(key):
+            raise PydanticCustomError("malformed_key", KEY_RULE)
+        return key
 
     @field_validator("body", mode="plain")
     @classmethod

@@ -21,9 +21,11 @@ from optimized_tsp.core.errors import (
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.jobs import commands
+from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.queue import find_queue
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.jobs.submission import Body, ParsedSubmission
 from optimized_tsp.live.frames import error_frame, response_frame
 from optimized_tsp.live.messages import (
@@ -118,12 +120,22 @@ class Requests:
                 return await commands.cancel_waiting(self._services, self._scope)
         raise TypeError(f"{request!r} is no request")
 
-    async def _submit(self, request: SubmitJob, follow: Callable[[UUID], None]) -> BaseModel:
+    async def _submit(self, request: SubmitJob, follow: Callable[[UUID], bool]) -> BaseModel:
         solver = self._solver(request)
         scope = Scope(self._scope.tenant_id, solver.name, solver.version)
         submission = await self._parse(solver, request.body)
-        job_id = await commands.submit(self._services, scope, submission, created=follow)
-        return await commands.view(self._services, scope, job_id)
+        begun: list[bool] = []
+        job_id, is_new = await commands.submit(
+            self._services,
+            scope,
+            submission,
+            _replay(request, submission),
+            created=lambda job_id: begun.append(follow(job_id)),
+        )
+        view = await commands.view(self._services, scope, job_id)
+        if not is_new and any(begun) and view.status in TERMINAL:
+            self._stream.forget(job_id)  # its last event may have been long ago
+        return view
 
     def _solver(self, request: SubmitJob) -> AnySolver:
         given = (request.solver or self._scope.solver, request.version or self._scope.version)
@@ -150,6 +162,12 @@ class Requests:
             return await self._services.parser.parse(solver, Body(body))
         except InvalidInput as error:
             raise in_body(error) from None
+
+
+def _replay(request: SubmitJob, submission: ParsedSubmission) -> Replay | None:
+    if request.idempotency_key is None:
+        return None
+    return Replay(request.idempotency_key, submission.fingerprint(), "/idempotency_key")
 
 
 def in_body(error: InvalidInput) -> InvalidInput:

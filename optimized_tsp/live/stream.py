@@ -90,16 +90,19 @@ class Stream:
             self._task = self._tasks.create_task(self._run(None, self._start, self._start))
 
     @contextmanager
-    def following(self, *, tours: bool) -> Generator[Callable[[UUID], None]]:
+    def following(self, *, tours: bool) -> Generator[Callable[[UUID], bool]]:
         """Gives a function to call with a new job's id before the job is committed.
 
         Its events are sent from the first to the last, beginning when the block has ended; they are
-        not when the block raises. The function raises `StateConflict` when too many are followed.
+        not when the block raises. Of a job that is not new they are sent from now on. The function
+        says whether the job was not followed before; it raises `StateConflict` when too many are.
         """
         answered = asyncio.Event()
         jobs: list[UUID] = []
 
-        def follow(job_id: UUID) -> None:
+        def follow(job_id: UUID) -> bool:
+            if job_id in self._followed:
+                return False
             if len(self._followed) >= MAX_FOLLOWED:
                 raise StateConflict(
                     f"{MAX_FOLLOWED} jobs submitted on this connection have not ended yet; "
@@ -108,6 +111,7 @@ class Stream:
             jobs.append(job_id)
             self._followed[job_id] = tours
             self._unanswered[job_id] = answered
+            return True
 
         try:
             yield follow
@@ -119,6 +123,10 @@ class Stream:
             answered.set()
             for job_id in jobs:
                 del self._unanswered[job_id]
+
+    def forget(self, job_id: UUID) -> None:
+        """Follow a job no more."""
+        self._followed.pop(job_id, None)
 
     async def _stop(self) -> None:
         self._undecided = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
@@ -95,8 +94,8 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         key, wait_s = idempotency_key(request), preferred_wait_s(request)
         body = await _body(request, services, solver, name, timeout, tag)
         submission = await services.parser.parse(solver, body)
-        replay = None if key is None else Replay(key, _hash(request, body))
-        job_id = await commands.submit(services, scope, submission, replay)
+        replay = None if key is None else Replay(key, submission.fingerprint())
+        job_id, _ = await commands.submit(services, scope, submission, replay)
         response.headers["Location"] = job_path(solver, job_id)
         if wait_s:
             view = await _wait(services, scope, job_id, wait_s)
@@ -161,11 +160,6 @@ async def _body(
             [InputProblem("/query", "belongs_into_body", "give these in the JSON body")],
         )
     return Body(content, kind, beside)
-
-
-def _hash(request: Request, body: Body) -> bytes:
-    parts = (body.media_type.encode(), request.url.query.encode(), body.content)
-    return hashlib.sha256(b"\0".join(parts)).digest()
 
 
 async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
