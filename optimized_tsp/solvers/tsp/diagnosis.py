@@ -28,6 +28,7 @@ def diagnose_instance(instance: TspInstance) -> Diagnosis:
     """A proof that there is no tour, where the quick tests find one."""
     from optimized_tsp.solvers.tsp.graph import PointGraph, build_graph
     from optimized_tsp.solvers.tsp.infeasibility import find_certificate
+    from optimized_tsp.solvers.tsp.opened_tours import OpenedTours
     from optimized_tsp.solvers.tsp.reduction import fixed_edges_of, reduce_instance
 
     graph = build_graph(instance)
@@ -36,6 +37,8 @@ def diagnose_instance(instance: TspInstance) -> Diagnosis:
     reduction = reduce_instance(instance, graph)
     if isinstance(reduction, InfeasibilityCertificate):
         return Diagnosis(reduction)
+    if isinstance(reduction, OpenedTours):
+        return Diagnosis()
     smaller = reduction.graph
     if isinstance(smaller, PointGraph) or smaller.complete:
         return Diagnosis()

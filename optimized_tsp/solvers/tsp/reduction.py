@@ -7,23 +7,24 @@ so that bounds and proofs hold for both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
 from optimized_tsp.solvers.contract import Incumbent, InfeasibilityCertificate, Outcome
 from optimized_tsp.solvers.tsp.fixed_edges import FixedEdges, fix_edges
 from optimized_tsp.solvers.tsp.fixed_paths import Edge, no_such_tour
-from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph, Graph, PointGraph
+from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, ArcGraph, DenseGraph, Graph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import MAX_CERTIFICATE_NODES
 from optimized_tsp.solvers.tsp.open_ends import OpenEnds, open_ends_of
+from optimized_tsp.solvers.tsp.opened_tours import Listener, OpenedTours
 from optimized_tsp.solvers.tsp.path_infeasibility import find_path_certificate
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
 
-__all__ = ["Listener", "Reduction", "reduce_instance"]
+__all__ = ["Reduction", "fixed_edges_of", "reduce_instance"]
 
 _WORDS = {
     "no_outgoing_edge": "no edge leads on from here.",
@@ -33,8 +34,6 @@ _WORDS = {
     "no_cycle_cover": "these nodes have too few successors, or too few predecessors, in all.",
     "no_tour": "a complete search found that no tour exists.",
 }
-
-Listener: TypeAlias = Callable[[Incumbent[TspSolution]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,11 +126,23 @@ class Reduction:
         return None if cost is None else cost + self.offset
 
 
-def reduce_instance(instance: TspInstance, graph: Graph) -> Reduction | InfeasibilityCertificate:
-    """The graph to search for a valid instance with its graph, or a proof that it has no tour."""
+_SECONDS_PER_PAIR = 4e-7
+"""With less time than this a matrix of all distances is of no use."""
+
+
+def reduce_instance(
+    instance: TspInstance, graph: Graph, *, seconds: float = math.inf
+) -> Reduction | OpenedTours | InfeasibilityCertificate:
+    """The graph to search for a valid instance with its graph, or a proof that it has no tour.
+
+    `seconds` are those of the whole solve.
+    """
     edges, directed = fixed_edges_of(instance)
     ends = open_ends_of(instance)
     if ends is not None:
+        enough = graph.num_nodes <= DENSE_LIMIT and seconds > _SECONDS_PER_PAIR * graph.num_nodes**2
+        if isinstance(graph, PointGraph) and not edges and not enough:
+            return OpenedTours(graph, ends)
         return _open(ends, graph, edges, directed=directed)
     if not edges:
         return Reduction(graph, instance.first_node)

@@ -110,7 +110,8 @@ class TspSolver:
             orders.append(start.node_order)
         if parameters.initial_tour is not None:
             orders.append(check_initial_tour(instance, parameters.initial_tour))
-        reduction = reduce_instance(instance, build_graph(instance))
+        graph = build_graph(instance)
+        reduction = reduce_instance(instance, graph, seconds=parameters.timeout)
         if isinstance(reduction, InfeasibilityCertificate):
             return Outcome(SolutionStatus.INFEASIBLE, StopReason.PROVEN, infeasibility=reduction)
         orders = [reduction.shorten(order) for order in orders]
