@@ -140,10 +140,7 @@ def _merge_paths(
         seen[node] = True
 
 
-@kernel(
-    "Tuple((int64, int64[::1]))"
-    "(int64, int64[::1], int64[::1], float64[::1], float64, int64)"
-)
+@kernel("Tuple((int64, int64[::1]))(int64, int64[::1], int64[::1], float64[::1], float64, int64)")
 def shrink(
     num_nodes: int,
     tails: IntArray,

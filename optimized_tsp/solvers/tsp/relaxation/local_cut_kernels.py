@@ -113,7 +113,9 @@ def _spread(
         metric[heads[edge], tails[edge]] = value
 
 
-@kernel("boolean(float64[:, ::1], int64, int64[::1], int64[::1], float64[::1], float64[:, ::1], int8[:, ::1], float64)")
+@kernel(
+    "boolean(float64[:, ::1], int64, int64[::1], int64[::1], float64[::1], float64[:, ::1], int8[:, ::1], float64)"
+)
 def _separate(
     projected: FloatArray,
     most_rounds: int,
@@ -200,9 +202,7 @@ def _separate(
     return False
 
 
-@kernel(
-    "int64(float64[:, ::1], int64, float64[:, ::1], int8[:, ::1], float64, int64[:, ::1])"
-)
+@kernel("int64(float64[:, ::1], int64, float64[:, ::1], int8[:, ::1], float64, int64[:, ::1])")
 def _facet(
     projected: FloatArray,
     most_rounds: int,
@@ -252,9 +252,7 @@ def _facet(
     return 0
 
 
-@kernel(
-    "int64(int64, int64[::1], int64[::1], float64[::1], int64, int64[::1])"
-)
+@kernel("int64(int64, int64[::1], int64[::1], float64[::1], int64, int64[::1])")
 def _grow(
     seed: int,
     starts: IntArray,

@@ -30,7 +30,9 @@ class SymmetricProblem:
         present = self.costs < NO_EDGE // 2
         self.largest_cost = int(self.costs[present].max(initial=0))
         if self.num_nodes * self.largest_cost >= 1 << _COST_BITS or (self.costs < 0).any():
-            raise ValueError(f"costs must be 0 or more, and n times the largest below 2**{_COST_BITS}")
+            raise ValueError(
+                f"costs must be 0 or more, and n times the largest below 2**{_COST_BITS}"
+            )
         tails, heads = forced if forced is not None else (np.empty(0, np.int64),) * 2
         middle = np.flatnonzero(present.sum(axis=1) == 2)
         places, others = np.nonzero(present[middle])

@@ -24,7 +24,7 @@ _NEIGHBOURS = 5
 _PURGE_EVERY = 3
 _PURGE_AGE = 3
 _PURGE_AT_LEAST = 20
-_PRICE_EVERY = 8
+_PRICE_EVERY = 4
 _MOST_PRICED = 500_000
 _NEW_EDGES_PER_NODE = 3
 _MOST_CORE_EDGES = 2_000_000
@@ -111,7 +111,13 @@ class RootRelaxation:
         self._tour = tour
         self._duals: IntegerDuals | None = None
         self._bound: int | None = None
+        self._solved = False
         self.lp = TourLp(problem, self._first_edges())
+
+    @property
+    def order(self) -> IntArray:
+        """The tour that was given, or some order of the nodes."""
+        return np.arange(self.problem.num_nodes) if self._tour is None else self._tour
 
     @property
     def cuts(self) -> list[Cut]:
@@ -121,25 +127,31 @@ class RootRelaxation:
     def run(self) -> None:
         """Raise the bound until it hardly rises any more, meets the upper bound, or `over()`."""
         began = time.monotonic()
-        order = np.arange(self.problem.num_nodes) if self._tour is None else self._tour
         with ThreadPoolExecutor(self._threads) as executor:
             separator = Separator(
-                order,
+                self.order,
                 self._seed,
                 self.pool,
                 self._listener.over,
                 executor if self._threads > 1 else None,
             )
             self._improve(separator)
+        if not self.complete and self._solved:
+            self._price()
         self.statistics.seconds = time.monotonic() - began
         self.statistics.lp_solves = self.lp.lp.solves
         self.statistics.columns = len(self.lp.keys)
         self.statistics.rows = len(self.lp.rows)
 
-    def core(self, upper_bound: int) -> Core | None:
-        """The edges that tours cheaper than `upper_bound` may have; None if unknown or too many."""
+    def core(self, upper_bound: int | None) -> Core | None:
+        """The edges that tours cheaper than `upper_bound` may have; None if unknown or too many.
+
+        Without an upper bound, all edges.
+        """
         if self._duals is None or self._bound is None:
             return None
+        if upper_bound is None:
+            upper_bound = self.problem.num_nodes * self.problem.largest_cost + 1
         spare = ((upper_bound - 1) << self._duals.shift) - self._bound
         pricing = self._duals.price_all(self.problem, spare + 1, _MOST_CORE_EDGES)
         # Forced edges stay whatever they cost.
@@ -196,7 +208,8 @@ class RootRelaxation:
         self.statistics.lp_seconds += time.monotonic() - began
         if status is LpStatus.INFEASIBLE:
             self.infeasible = self._no_tour()
-        return status is LpStatus.OPTIMAL
+        self._solved = status is LpStatus.OPTIMAL
+        return self._solved
 
     def _price(self) -> int:
         """Add edges that would lower the bound, and publish what is proven; returns how many."""

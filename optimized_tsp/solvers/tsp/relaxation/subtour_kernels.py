@@ -17,9 +17,7 @@ from optimized_tsp.solvers.tsp.relaxation.graph_kernels import (
 __all__ = ["light_cuts", "light_segments"]
 
 
-@kernel(
-    "int64[:, ::1](int64, int64[::1], int64[::1], int64[::1], float64[::1], float64)"
-)
+@kernel("int64[:, ::1](int64, int64[::1], int64[::1], int64[::1], float64[::1], float64)")
 def light_segments(
     num_nodes: int,
     positions: IntArray,
@@ -135,9 +133,7 @@ def _scan(
     return last, attached[last], before
 
 
-@kernel(
-    "boolean[:, ::1](int64, int64[::1], int64[::1], float64[::1], float64, int64)"
-)
+@kernel("boolean[:, ::1](int64, int64[::1], int64[::1], float64[::1], float64, int64)")
 def light_cuts(
     num_nodes: int,
     tails: IntArray,

@@ -55,7 +55,7 @@ class TourLp:
         self.lp = LinearProgram()
         self.shift = finest_shift(self.problem)
         self._scale = float(2 ** max(0, self.problem.largest_cost.bit_length() - _LP_COST_BITS))
-        self._present: set[bytes] = set()
+        self._row_of: dict[bytes, Row] = {}
         self._duals: FloatArray = np.empty(0)
         nodes = self.problem.num_nodes
         twos = np.full(nodes, 2.0)
@@ -117,7 +117,11 @@ class TourLp:
 
     def has(self, cut: Cut) -> bool:
         """Whether the cut is a row."""
-        return cut.key in self._present
+        return cut.key in self._row_of
+
+    def row_of(self, cut: Cut) -> Row | None:
+        """The row of a cut, if there is one."""
+        return self._row_of.get(cut.key)
 
     def add_cuts(self, cuts: Iterable[Cut]) -> list[Cut]:
         """Add rows for the cuts that are not there yet; returns those."""
@@ -135,7 +139,7 @@ class TourLp:
         upper = np.array([_FREE if row.upper is None else row.upper for row in rows], np.float64)
         self.lp.add_rows(lower, upper, SparseVectors(*vectors))
         self.rows.extend(rows)
-        self._present.update(row.cut.key for row in rows)
+        self._row_of.update((row.cut.key, row) for row in rows)
 
     def bound_row(self, row: Row, lower: int, upper: int | None) -> None:
         """Change the sides of a row."""
@@ -148,7 +152,8 @@ class TourLp:
         if not places:
             return
         gone = set(places)
-        self._present.difference_update(self.rows[place].cut.key for place in places)
+        for place in places:
+            del self._row_of[self.rows[place].cut.key]
         self.rows = [row for place, row in enumerate(self.rows) if place not in gone]
         self.lp.delete_rows(np.array(places) + self.problem.num_nodes)
 
@@ -200,9 +205,18 @@ class TourLp:
         slack: FloatArray = left - table.rhs
         return slack
 
+    @property
+    def raw_duals(self) -> FloatArray:
+        """The duals of the last solve, for `integers`."""
+        return self._duals
+
     def duals(self) -> IntegerDuals | None:
         """The duals of the last solve as integers; None if they are of no use."""
-        return self._integers(self.shift, self._duals)
+        return self.integers(self._duals)
+
+    def integers(self, duals: FloatArray) -> IntegerDuals | None:
+        """Duals of a program with the present rows as integers; None if they are of no use."""
+        return self._integers(self.shift, duals)
 
     def ray(self) -> IntegerDuals | None:
         """The dual ray of an infeasible program as integers (see `CoreBound` for its use)."""
