@@ -56,8 +56,10 @@ def _candidates(
     pairs: list[tuple[Decision, Decision]] = [
         (EdgeDecision(edge, used=False), EdgeDecision(edge, used=True)) for edge in edges
     ]
-    for cut in candidate_sets(subproblem.lp, separator, taken):
-        pairs.append((SetDecision(cut, closed=True), SetDecision(cut, closed=False)))
+    pairs.extend(
+        (SetDecision(cut, closed=True), SetDecision(cut, closed=False))
+        for cut in candidate_sets(subproblem.lp, separator, taken)
+    )
     return pairs
 
 

@@ -91,7 +91,7 @@ class Subproblem:
                     self.lower[decision.edge] = 1
                 else:
                     self.upper[decision.edge] = 0
-        if (self.lower > self.upper).any():
+        if not self._propagate():
             return False
         self._decide_sets(node)
         self._add_columns(np.flatnonzero((self.lower == 1) & ~self._in_program))
@@ -114,7 +114,7 @@ class Subproblem:
         return max(_MARGIN, 8.0 * self.problem.num_nodes / (1 << self.core.shift))
 
     def solve(self, *, price: bool) -> Verdict:
-        """Solve the program; with `price` core edges that are missing are added until none helps."""
+        """Solve the program; with `price` missing core edges are added until none helps."""
         cutoff = self.cutoff
         while True:
             status = self.lp.solve(self._over, cutoff=cutoff)
@@ -176,6 +176,27 @@ class Subproblem:
     def edge_of_column(self, column: int) -> int:
         """The number in the core of a column's edge."""
         return int(self._edges[column])
+
+    def free_edge(self) -> int | None:
+        """An edge that is not decided yet, one that the solution uses if possible."""
+        free = np.flatnonzero(self.lower < self.upper)
+        if len(free) == 0:
+            return None
+        used = np.zeros(len(self.lower))
+        used[self._edges] = self.lp.values
+        return int(free[used[free].argmax()])
+
+    def _propagate(self) -> bool:
+        """Decide what follows from two decided edges at a node; False if nothing can follow."""
+        edges = self.core.edges
+        used = self.lower == 1
+        degree = np.bincount(
+            np.concatenate([edges.tails[used], edges.heads[used]]),
+            minlength=self.problem.num_nodes,
+        )
+        full = degree >= 2
+        self.upper[(full[edges.tails] | full[edges.heads]) & ~used] = 0
+        return not (degree > 2).any() and not (self.lower > self.upper).any()
 
     def _root_bounds(self) -> tuple[IntArray, IntArray]:
         if self._upper is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from optimized_tsp.solvers.tsp.branching.node import Node
+from optimized_tsp.solvers.tsp.branching.node import EdgeDecision, Node
 from optimized_tsp.solvers.tsp.branching.strong import branch
 from optimized_tsp.solvers.tsp.branching.subproblem import Subproblem, Verdict
 from optimized_tsp.solvers.tsp.relaxation.root import Core, RootListener, RootRelaxation
@@ -46,17 +46,22 @@ class Worker:
         subproblem = self._subproblem
         if not subproblem.enter(node):
             return []
-        for _ in range(3):
-            verdict = self._cut()
-            if verdict is Verdict.PRUNED:
-                return []
-            if verdict is not Verdict.SOLVED or self._listener.over():
-                return None
+        verdict = self._cut()
+        if verdict is Verdict.SOLVED and not self._listener.over():
             children = branch(subproblem, self._separator, node)
-            if children is not None:
-                return children
-            # Integral, but not a tour or not proven: once more, with the tour known by now.
-        return None
+            return self._split(node) if children is None else children
+        return [] if verdict is Verdict.PRUNED else None
+
+    def _split(self, node: Node) -> list[Node] | None:
+        """Children of a node whose solution is a tour, but with a bound that is below its cost.
+
+        That is so when costs are so large that the program is not exact enough.
+        """
+        edge = self._subproblem.free_edge()
+        if edge is None:
+            return None
+        bound = self._subproblem.bound
+        return [node.child(bound, EdgeDecision(edge, used=used)) for used in (False, True)]
 
     def _cut(self) -> Verdict:
         """Solve and add cuts until they hardly help."""

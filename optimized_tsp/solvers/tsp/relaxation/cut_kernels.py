@@ -127,7 +127,7 @@ def _best_label(
     best_label = -1
     for candidate in range(begin, end):
         there = label[neighbours[candidate]]
-        if there == here or there == best_label:
+        if there in (here, best_label):
             continue
         cost = 0.0
         for place in range(begin, end):

@@ -29,7 +29,7 @@ from optimized_tsp.solvers.tsp.relaxation.problem import SymmetricProblem
 __all__ = ["CoreEdges", "IntegerDuals", "Pricing", "integer_duals"]
 
 _FINEST_SHIFT = 20
-_TOTAL_BITS = 60
+_TOTAL_BITS = 56
 _SINGLE = float(2**56)
 _TOTAL = float(2**60)
 _NOTHING = 1e-9
@@ -37,7 +37,7 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True)
 class CoreEdges:
-    """A list of edges, sorted by their keys, with costs and the bounds of their variables (0, 1)."""
+    """Some edges, sorted by their keys, and what they cost."""
 
     keys: IntArray
     tails: IntArray
@@ -148,8 +148,9 @@ def integer_duals(
     if not (np.isfinite(node_duals).all() and np.isfinite(values).all()):
         return None
     used = np.flatnonzero(np.abs(values) > _NOTHING)
-    chosen = [cuts[place] for place in used]
-    sides = np.array([(rhs or [cut.rhs for cut in cuts])[place] for place in used], dtype=np.int64)
+    chosen = [cuts[place] for place in used.tolist()]
+    all_sides = np.array([cut.rhs for cut in cuts] if rhs is None else rhs, dtype=np.int64)
+    sides = all_sides[used]
     values = values[used]
     heaviest = np.array([int(cut.weights.max()) for cut in chosen], dtype=np.float64)
     single = (np.abs(node_duals).max(initial=0.0) + 4.0 * float(np.abs(values) @ heaviest)) * unit

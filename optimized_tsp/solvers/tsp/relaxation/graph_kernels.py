@@ -177,12 +177,12 @@ def shrink(
         for edge in range(len(low)):
             a = low[edge]
             b = high[edge]
-            if between[edge] > _ONE and not used[a] and not used[b]:
-                if np.random.random() < probability:
-                    used[a] = True
-                    used[b] = True
-                    into[b] = a
-                    merged += 1
+            free = between[edge] > _ONE and not used[a] and not used[b]
+            if free and np.random.random() < probability:
+                used[a] = True
+                used[b] = True
+                into[b] = a
+                merged += 1
         if merged == 0:
             break
         renamed = np.full(count, -1, np.int64)

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Any
 
 import highspy
 import numpy as np
-from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
 
-__all__ = ["Basis", "LinearProgram", "LpStatus", "SparseVectors"]
+__all__ = ["LinearProgram", "LpStatus", "SparseVectors"]
 
 _INFINITY = 1e30
 _NO_LIMIT = 2**31 - 1
 _WORK_PER_SLICE = 2_000_000
 """Iterations times rows and columns between two looks at the clock: well below a second."""
-
-Basis = highspy.HighsBasis
 
 
 class LpStatus(Enum):
@@ -149,12 +147,12 @@ class LinearProgram:
         return np.array(ray, dtype=np.float64) if exists else None
 
     @property
-    def basis(self) -> Basis:
+    def basis(self) -> Any:
         """A copy of the present basis, to come back to."""
         return self._highs.getBasis()
 
     @basis.setter
-    def basis(self, basis: Basis) -> None:
+    def basis(self, basis: Any) -> None:
         _check(self._highs.setBasis(basis))
 
 

@@ -114,7 +114,8 @@ def _spread(
 
 
 @kernel(
-    "boolean(float64[:, ::1], int64, int64[::1], int64[::1], float64[::1], float64[:, ::1], int8[:, ::1], float64)"
+    "boolean(float64[:, ::1], int64, int64[::1], int64[::1], float64[::1], "
+    "float64[:, ::1], int8[:, ::1], float64)"
 )
 def _separate(
     projected: FloatArray,

@@ -7,7 +7,6 @@ at `_FLOOR`, so nothing overflows.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.compiled import kernel
@@ -22,7 +21,7 @@ _FLOOR = -(2**61)
 
 @kernel(
     "Tuple((int64[::1], int64[::1], int64[::1], int64[::1]))(int64[::1], int64[::1], "
-    "int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1])"
+    "int64[::1], int64[::1], int64[::1], int64[::1], int64[::1])"
 )
 def _node_prices(
     node_duals: IntArray,
@@ -30,7 +29,6 @@ def _node_prices(
     nodes: IntArray,
     labels: IntArray,
     offsets: IntArray,
-    sizes: IntArray,
     weights: IntArray,
     cut_duals: IntArray,
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
@@ -84,13 +82,13 @@ def price_all_edges(
     """
     num_nodes = len(costs)
     prices, begins, cut_of, label_of = _node_prices(
-        node_duals, starts, nodes, labels, offsets, sizes, weights, cut_duals
+        node_duals, starts, nodes, labels, offsets, weights, cut_duals
     )
     mark = np.zeros(len(cut_duals), np.int64)
     tails = np.empty(most, np.int64)
     heads = np.empty(most, np.int64)
     reduced = np.empty(most, np.int64)
-    total = np.int64(0)
+    total = 0
     count = 0
     next_forced = 0
     threshold = max(limit, 0)
@@ -157,7 +155,7 @@ def reduced_costs(
 ) -> IntArray:
     """Reduced costs of a list of edges (fastest when sorted by tail); any signs of cut duals."""
     prices, begins, cut_of, label_of = _node_prices(
-        node_duals, starts, nodes, labels, offsets, sizes, weights, cut_duals
+        node_duals, starts, nodes, labels, offsets, weights, cut_duals
     )
     mark = np.zeros(len(cut_duals), np.int64)
     result = np.empty(len(tails), np.int64)

@@ -10,14 +10,15 @@ from optimized_tsp.solvers.tsp.assignment import doubled_costs
 __all__ = ["SymmetricProblem"]
 
 _FEWEST_NODES = 3
-_COST_BITS = 53
+_COST_BITS = 54
+"""One more than what n * cost is allowed to have, for the 2n nodes of asymmetric instances."""
 
 
 class SymmetricProblem:
     """A complete or sparse symmetric graph with integer costs, and edges that every tour has.
 
     `costs` is a symmetric n x n matrix, n >= 3, with `NO_EDGE` for missing edges and 0 <= cost,
-    n * cost < 2**53 (else ValueError); its diagonal is ignored. Both edges of a node that has
+    n * cost < 2**54 (else ValueError); its diagonal is ignored. Both edges of a node that has
     exactly two are in every tour, besides those of `forced` (pairs of nodes).
     """
 
@@ -30,9 +31,8 @@ class SymmetricProblem:
         present = self.costs < NO_EDGE // 2
         self.largest_cost = int(self.costs[present].max(initial=0))
         if self.num_nodes * self.largest_cost >= 1 << _COST_BITS or (self.costs < 0).any():
-            raise ValueError(
-                f"costs must be 0 or more, and n times the largest below 2**{_COST_BITS}"
-            )
+            limit = f"n times the largest below 2**{_COST_BITS}"
+            raise ValueError(f"costs must be 0 or more, and {limit}")
         tails, heads = forced if forced is not None else (np.empty(0, np.int64),) * 2
         middle = np.flatnonzero(present.sum(axis=1) == 2)
         places, others = np.nonzero(present[middle])

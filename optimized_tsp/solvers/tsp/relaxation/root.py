@@ -174,13 +174,8 @@ class RootRelaxation:
         progress = RootProgress()
         while not self._listener.over():
             self.statistics.rounds += 1
-            if not self._solve():
+            if not self._solve() or not self._purge():
                 return
-            if self.statistics.rounds % _PURGE_EVERY == 0:
-                dropped = self.lp.purge(_PURGE_AGE, _PURGE_AT_LEAST)
-                self.pool.add(dropped)
-                if dropped and not self._solve():
-                    return
             upper = self._listener.upper_bound()
             progress.note(self.lp.objective, upper)
             known = len(self.lp.rows)
@@ -197,9 +192,16 @@ class RootRelaxation:
                     progress.restart()
                 elif finished:
                     self.complete = True
+                if self.complete or self._proven():
                     return
-                if self._proven():
-                    return
+
+    def _purge(self) -> bool:
+        """Every few rounds, rows that were slack for long go to the pool; False if that failed."""
+        if self.statistics.rounds % _PURGE_EVERY != 0:
+            return True
+        dropped = self.lp.purge(_PURGE_AGE, _PURGE_AT_LEAST)
+        self.pool.add(dropped)
+        return not dropped or self._solve()
 
     def _solve(self) -> bool:
         """Solve the program; False if that could not be done (then look at `infeasible`)."""

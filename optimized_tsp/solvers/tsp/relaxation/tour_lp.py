@@ -59,7 +59,8 @@ class TourLp:
         self._duals: FloatArray = np.empty(0)
         nodes = self.problem.num_nodes
         twos = np.full(nodes, 2.0)
-        empty = SparseVectors(np.zeros(nodes + 1), np.empty(0), np.empty(0))
+        nothing = np.empty(0, dtype=np.int64)
+        empty = SparseVectors(np.zeros(nodes + 1, dtype=np.int64), nothing, np.empty(0))
         self.lp.add_rows(twos, twos, empty)
         first, self.keys = self.keys, np.empty(0, np.int64)
         self.tails: IntArray = self.keys
