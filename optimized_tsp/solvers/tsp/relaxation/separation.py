@@ -107,7 +107,7 @@ class Separator:
             return added
         cuts = _most_violated(support, lp, violated_combs(support, self._next_seed()), _LEAST_COMB)
         if not self._over():
-            cuts += _most_violated(support, lp, self.pool.cuts, _LEAST)
+            cuts += _most_violated(support, lp, list(self.pool.cuts), _LEAST)
             cuts += _tightened(support, lp, cuts)
         added += len(lp.add_cuts(cuts))
         if effort.local_classes > 0 and not self._over():
