@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
@@ -18,8 +16,6 @@ _SECONDS_PER_PAIR = 6e-8
 
 _FIXING_LIMIT = 2_500
 """Nodes (of the symmetric graph) up to which single edges are ruled out: a few matrices of them."""
-_MUCH_BETTER = 0.7
-"""A gap this much smaller leaves so few arcs that CP-SAT is better started again on those."""
 
 
 class HeldKarpCore:
@@ -54,18 +50,6 @@ class HeldKarpCore:
         search.note("held_karp_bound", held_karp.lower_bound)
         if nodes <= _FIXING_LIMIT and held_karp.lower_bound is not None:
             self._held_karp = held_karp
-
-    def outdated(self) -> Callable[[], bool]:
-        """Whether the arcs open now would be far fewer by the time this is asked."""
-        cost, bound = self._search.cost, self._search.lower_bound
-
-        def is_outdated() -> bool:
-            better = self._search.cost
-            if self._held_karp is None or bound is None or better is None:
-                return False
-            return cost is None or better - bound < _MUCH_BETTER * (cost - bound)
-
-        return is_outdated
 
     def open_arcs(self) -> tuple[IntArray, IntArray]:
         """Arcs of every tour cheaper than the best one known, and of that one."""

@@ -1,11 +1,14 @@
-"""A dense graph: a tour at once, then bounds, then CP-SAT on the arcs that may still matter."""
+"""A dense graph: a tour at once, bounds, a proof; another engine where one fails.
+
+Whatever fails, the search keeps its best tour and its best bound: a failure is noted in the
+statistics, logged, and made up for by what comes after it.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from optimized_tsp.solvers.tsp.cp_sat_engine import (
     is_worth_a_model,
@@ -16,8 +19,12 @@ from optimized_tsp.solvers.tsp.cp_sat_engine import (
 from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph
 from optimized_tsp.solvers.tsp.held_karp_core import HeldKarpCore
 from optimized_tsp.solvers.tsp.plan import Plan
+from optimized_tsp.solvers.tsp.polishing import polishing
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.tour_finder import TourFinder, nearest_neighbour_tour
+
+if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.root_stage import RootStage
 
 __all__ = ["settle_sparse", "solve_dense"]
 
@@ -27,10 +34,12 @@ _HARD_FOR_HEURISTIC = 200
 _FIRST_SLICES = 2
 _FIRST_SLICES_IF_HARD = 3
 
+_MUCH_BETTER = 0.7
+"""A gap this much smaller leaves so few edges that CP-SAT is better started again on those."""
+
 
 def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
     """Search until the best tour is proven, all tours are ruled out, or the search is over."""
-    search.note("engine", "cp_sat")
     finder = TourFinder(search, graph, plan.threads)
     if search.tour is None:
         search.offer_tour(nearest_neighbour_tour(graph.costs))
@@ -39,25 +48,14 @@ def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
         if not finder.too_late and not (finder.exact and slices > 0 and search.tour is not None):
             finder.next_slice()
     search.note("first_tour_cost", search.cost)
-    bounds = HeldKarpCore(search, graph)
-    while not finder.too_late:
-        source, target = bounds.open_arcs()
-        if not is_worth_a_model(search, len(source)):
-            finder.next_slice()
-            continue
-        with _improving(search, finder, enabled=plan.threads > 1 and hard):
-            if graph.symmetric and search.tour is not None:
-                core = symmetric_core(search, source, target)
-                settle_core(
-                    search,
-                    core,
-                    seed=plan.seed,
-                    hint=search.tour,
-                    offer=search.offer_tour,
-                    outdated=bounds.outdated(),
-                )
-            else:
-                settle_arcs(search, source, target, seed=plan.seed, outdated=bounds.outdated())
+
+    def improve(give_up: Callable[[], bool]) -> None:
+        while not give_up() and not finder.too_late:
+            finder.next_slice(give_up)
+
+    with polishing(search, improve, enabled=plan.threads > 1 and hard):
+        _Proof(search, graph, plan).run()
+    improve(search.over)
 
 
 def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
@@ -68,25 +66,137 @@ def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
         settle_arcs(search, source, target, seed=plan.seed)
 
 
-@contextmanager
-def _improving(search: Search, finder: TourFinder, *, enabled: bool) -> Iterator[None]:
-    """Keep looking for better tours in another thread."""
-    if not enabled:
-        yield
-        return
-    done = threading.Event()
+class _Proof:
+    """The stages of a proof, each tried once or again, none of them fatal."""
 
-    def give_up() -> bool:
-        return done.is_set() or search.over()
+    def __init__(self, search: Search, graph: DenseGraph, plan: Plan) -> None:
+        self._search = search
+        self._graph = graph
+        self._plan = plan
+        self._root: RootStage | None = None
+        self._held_karp: HeldKarpCore | None = None
 
-    def improve() -> None:
-        while not give_up() and not finder.too_late:
-            finder.next_slice(give_up)
+    def run(self) -> None:
+        """All stages, until the search is over or nothing is left to try."""
+        search = self._search
+        if search.tour is None:
+            self._try("cp_sat", self._find_any_tour)
+        if not search.over():
+            self._try("root_relaxation", self._relax)
+        stages = [("branch_and_cut", self._branch_and_cut), ("cp_sat", self._cp_sat)]
+        if self._plan.engine == "cp_sat":
+            stages.reverse()
+        search.note("engine", stages[0][0])
+        for engine, stage in stages:
+            if not search.over():
+                search.note("engine", engine)
+                self._try(engine, stage)
 
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tours") as executor:
-        improving = executor.submit(improve)
+    def _try(self, part: str, stage: Callable[[], None]) -> None:
         try:
-            yield
-        finally:
-            done.set()
-        improving.result()
+            stage()
+        except Exception as error:  # noqa: BLE001 - noted, and there is another way
+            self._search.note_failure(part, error)
+
+    def _find_any_tour(self) -> None:
+        """A first tour where heuristics find none, or the proof that there is none."""
+        search = self._search
+        source, target = self._graph.arcs()
+        if is_worth_a_model(search, len(source)):
+            settle_arcs(
+                search,
+                source,
+                target,
+                seed=self._plan.seed,
+                outdated=lambda: search.tour is not None,
+            )
+
+    def _relax(self) -> None:
+        from optimized_tsp.solvers.tsp.root_stage import RootStage
+        from optimized_tsp.solvers.tsp.symmetric_view import SymmetricView
+
+        view = SymmetricView(self._search, self._graph)
+        self._root = RootStage(self._search, view, self._plan, threads=self._plan.threads)
+
+    def _branch_and_cut(self) -> None:
+        from optimized_tsp.solvers.tsp.branching import prove
+
+        search, root = self._search, self._root
+        if root is None:
+            return
+        listener = root.listener("branch_and_cut")
+        began = time.monotonic()
+        result = prove(root.relaxation, listener, threads=self._plan.threads, seed=self._plan.seed)
+        search.add_to("tree_s", time.monotonic() - began)
+        if result is None:
+            return
+        search.note("nodes", result.nodes)
+        search.note("unresolved_nodes", result.unresolved)
+        search.note("core_edges", result.core_edges)
+        if result.exhausted and search.cost is None:
+            search.rule_out_tours("branch_and_cut")
+
+    def _cp_sat(self) -> None:
+        """CP-SAT, again and again while much better tours turn up."""
+        search = self._search
+        while not search.over():
+            runs = search.statistics.get("cp_sat_runs")
+            if not self._settle_core() and not self._settle_arcs():
+                return
+            if search.statistics.get("cp_sat_runs") == runs:
+                return
+
+    def _settle_core(self) -> bool:
+        """On the core of the relaxation; False where there is none or it is too large."""
+        search, root = self._search, self._root
+        if root is None:
+            return False
+        core = root.core()
+        if core is None or not is_worth_a_model(search, len(core.costs)):
+            return False
+        settle_core(
+            search,
+            core,
+            seed=self._plan.seed,
+            hint=root.view.best_tour(),
+            offer=root.view.offer,
+            outdated=self._outdated(),
+        )
+        return True
+
+    def _settle_arcs(self) -> bool:
+        """On what the Held-Karp bound leaves; False where it is too much for a model."""
+        search = self._search
+        if self._held_karp is None:
+            self._held_karp = HeldKarpCore(search, self._graph)
+        source, target = self._held_karp.open_arcs()
+        if search.over() or not is_worth_a_model(search, len(source)):
+            return False
+        outdated, seed = self._outdated(), self._plan.seed
+        if not self._graph.symmetric or search.tour is None:
+            settle_arcs(search, source, target, seed=seed, outdated=outdated)
+            return True
+        settle_core(
+            search,
+            symmetric_core(search, source, target),
+            seed=seed,
+            hint=search.tour,
+            offer=search.offer_tour,
+            outdated=outdated,
+        )
+        return True
+
+    def _outdated(self) -> Callable[[], bool]:
+        """Whether the edges open now would be far fewer by the time this is asked."""
+        search = self._search
+        cost, bound = search.cost, search.lower_bound
+        if self._plan.deterministic:
+            return lambda: False
+
+        def is_outdated() -> bool:
+            better = search.cost
+            if bound is None or better is None:
+                return False
+            return cost is None or better - bound < _MUCH_BETTER * (cost - bound)
+
+        return is_outdated

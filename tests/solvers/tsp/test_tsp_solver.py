@@ -142,7 +142,7 @@ def test_sixty_points_are_proven_and_reported_on_the_way() -> None:
     assert outcome.solution_status is SolutionStatus.OPTIMAL
     assert outcome.statistics is not None
     assert (
-        outcome.statistics["held_karp_bound"]
+        outcome.statistics["root_bound"]
         <= outcome.cost
         <= outcome.statistics["first_tour_cost"]
     )
