@@ -31,6 +31,7 @@ from optimized_tsp.embedded.service import (
 
 READY_TIMEOUT_S = 30.0
 STOP_GRACE_S = 10.0
+WEBHOOK_KEY = "a key that only encrypts the secrets of tests"
 _TEMPLATE = "optimized_tsp"
 
 
@@ -182,5 +183,6 @@ class RunningStack:
 
 def stack_env(database: TestDatabase, redis_url: str, **settings: str) -> dict[str, str]:
     """The environment of an API or worker on this database; `settings` named as in `Settings`."""
-    env = service_env({"database_url": database.url, "redis_url": redis_url, **settings})
+    addresses = {"database_url": database.url, "redis_url": redis_url}
+    env = service_env({**addresses, "webhook_key": WEBHOOK_KEY, **settings})
     return env | {"PYTHONFAULTHANDLER": "1", "PATH": os.environ.get("PATH", os.defpath)}

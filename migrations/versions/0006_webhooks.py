@@ -40,6 +40,12 @@ def _change_endpoints() -> None:
     op.drop_index("webhook_endpoints_tenant_id_idx", "webhook_endpoints")
     op.create_index("webhook_endpoints_tenant_id_idx", "webhook_endpoints", ["tenant_id", "id"])
     op.create_index(
+        "webhook_endpoints_listed_idx",
+        "webhook_endpoints",
+        ["tenant_id"],
+        postgresql_where=sa.text("listed AND disabled_at IS NULL"),
+    )
+    op.create_index(
         "webhook_endpoints_of_jobs_idx",
         "webhook_endpoints",
         ["tenant_id", "url"],
@@ -106,6 +112,12 @@ def _change_deliveries() -> None:
         postgresql_where=sa.text("delivered_at IS NULL AND failed_at IS NULL"),
     )
     op.create_index(
+        "webhook_deliveries_leased_idx",
+        "webhook_deliveries",
+        ["endpoint_id"],
+        postgresql_where=sa.text("lease_id IS NOT NULL"),
+    )
+    op.create_index(
         "webhook_deliveries_delivered_idx",
         "webhook_deliveries",
         ["delivered_at"],
@@ -123,7 +135,7 @@ def downgrade() -> None:
     # Without the columns the rows say nothing that could be sent.
     op.execute("DELETE FROM webhook_deliveries")
     op.execute("DELETE FROM webhook_endpoints")
-    for index in ("failed", "delivered", "pending"):
+    for index in ("failed", "delivered", "leased", "pending"):
         op.drop_index(f"webhook_deliveries_{index}_idx", "webhook_deliveries")
     op.create_index(
         "webhook_deliveries_due_idx",
@@ -147,6 +159,7 @@ def downgrade() -> None:
         op.alter_column("webhook_deliveries", column, nullable=False)
     op.drop_table("webhook_secrets")
     op.drop_index("webhook_endpoints_of_jobs_idx", "webhook_endpoints")
+    op.drop_index("webhook_endpoints_listed_idx", "webhook_endpoints")
     op.drop_index("webhook_endpoints_tenant_id_idx", "webhook_endpoints")
     op.create_index("webhook_endpoints_tenant_id_idx", "webhook_endpoints", ["tenant_id"])
     for column in (

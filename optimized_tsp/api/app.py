@@ -19,13 +19,16 @@ from optimized_tsp.api.solvers import solvers_router
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs.caller import Authenticator
+from optimized_tsp.jobs.caller import Authenticator, tenant
 from optimized_tsp.jobs.endpoints import build_jobs_routers
 from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.requests import read_body
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.waiting import Waiters
 from optimized_tsp.live.endpoints import build_live_router
 from optimized_tsp.live.feed import Feed
+from optimized_tsp.webhooks.endpoints import build_webhooks_router
+from optimized_tsp.webhooks.service import Webhooks
 
 __all__ = ["create_app"]
 
@@ -55,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.services = Services(
             settings, database, bus, Authenticator(settings, database), parser, waiters
         )
+        app.state.webhooks = Webhooks(settings, database, bus)
         try:
             async with Feed(database, bus, waiters.wake) as app.state.feed:
                 yield
@@ -77,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(solvers_router)
     for router in build_jobs_routers():
         app.include_router(router)
+    app.include_router(build_webhooks_router(tenant=Depends(tenant), read_body=read_body))
     app.include_router(build_live_router())
     app.add_middleware(
         HostCheck,

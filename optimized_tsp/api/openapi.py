@@ -61,7 +61,8 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
         for path in document["paths"].values():
             for operation in path.values():
                 _problem_answers(operation)
-        _link_jobs(document["paths"])
+        _link(document["paths"], "task_id", status="202", field="task_id")
+        _link(document["paths"], "webhook_id", status="201", field="id")
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -92,17 +93,17 @@ def _submission_schemas() -> dict[str, Any]:
     return definitions
 
 
-def _link_jobs(paths: dict[str, Any]) -> None:
-    """Say that the task_id of a submission's answer is the one other calls ask for."""
+def _link(paths: dict[str, Any], parameter: str, *, status: str, field: str) -> None:
+    """Say that a field of the answer to a POST is what the calls below its path ask for."""
     for path, operations in paths.items():
-        collection, found, _ = path.partition("/{task_id}")
+        collection, found, _ = path.partition(f"/{{{parameter}}}")
         if not found:
             continue
-        links = paths[collection]["post"]["responses"]["202"].setdefault("links", {})
+        links = paths[collection]["post"]["responses"][status].setdefault("links", {})
         for operation in operations.values():
             links[operation["operationId"]] = {
                 "operationId": operation["operationId"],
-                "parameters": {"task_id": "$response.body#/task_id"},
+                "parameters": {parameter: f"$response.body#/{field}"},
             }
 
 

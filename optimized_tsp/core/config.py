@@ -31,6 +31,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 # Standard Webhooks 1.0, "Deliverability and reliability": ten attempts over about three days.
 _RETRY_DELAYS_S = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 _LONGEST_RETRY_DELAY_S = 7 * 86400
+_LEAST_WEBHOOK_KEY = 32
 
 
 class LogFormat(StrEnum):
@@ -107,6 +108,15 @@ class Settings(BaseSettings):
         default=Auth.OFF,
         description="Whether callers need an API key; `off` only on a loopback address.",
     )
+    webhook_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the secrets of webhooks in the database; at least 32 random"
+        " characters. Several with commas: the first encrypts, all decrypt. `up` makes one in"
+        " DATA_DIR; without a key there are no webhooks.",
+    )
+    webhook_max_endpoints: int = Field(
+        default=20, ge=1, le=1000, description="Most webhook endpoints a tenant may register."
+    )
     webhook_allow_http: bool = Field(
         default=False,
         description="Whether webhooks may go to http:// addresses too, where anybody on the way"
@@ -147,6 +157,15 @@ class Settings(BaseSettings):
                     "without scheme and port"
                 )
         return hosts
+
+    @field_validator("webhook_key")
+    @classmethod
+    def _check_webhook_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None or not key.get_secret_value():
+            return None
+        if any(len(part) < _LEAST_WEBHOOK_KEY for part in key.get_secret_value().split(",")):
+            raise ValueError(f"a key has at least {_LEAST_WEBHOOK_KEY} characters")
+        return key
 
     @field_validator("webhook_allowed_networks")
     @classmethod

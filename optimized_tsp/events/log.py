@@ -19,12 +19,12 @@ from sqlalchemy import ColumnElement, Row, func, select, text
 from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.events.filter import Wanted
 from optimized_tsp.events.models import Event, FeedRetention
-from optimized_tsp.events.types import EventType, JobEvent
+from optimized_tsp.events.types import JobEvent
 
 __all__ = [
+    "EVENT_COLUMNS",
     "FeedPage",
     "FeedRange",
-    "append_event",
     "events_after",
     "events_of_job",
     "feed_head",
@@ -94,6 +94,10 @@ _PRUNE = text(
 )
 
 
+EVENT_COLUMNS = "job_id, seq, type, tenant_id, solver, version, tags, data"
+"""What whoever appends an event has to say (`webhooks.outbox`); the rest is given by the table."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeedRange:
     """The positions a cursor may stand for: below `oldest` events are gone, above `newest` none
@@ -109,29 +113,6 @@ class FeedPage:
 
     events: list[JobEvent]
     end: int
-
-
-def append_event(
-    session: WriteSession,
-    *,
-    job: Any,
-    seq: int,
-    event_type: EventType,
-    data: dict[str, Any],
-) -> None:
-    """Add an event of `job` (anything with the columns of a job) to the open transaction."""
-    session.add(
-        Event(
-            job_id=job.id,
-            seq=seq,
-            type=event_type.value,
-            tenant_id=job.tenant_id,
-            solver=job.solver,
-            version=job.version,
-            tags=job.tags,
-            data=data,
-        )
-    )
 
 
 async def sequence(database: Database) -> None:

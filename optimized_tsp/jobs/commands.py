@@ -15,6 +15,8 @@ from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.schemas import CancelledJobs, JobView
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.submission import ParsedSubmission
+from optimized_tsp.webhooks.secrets import SecretBox
+from optimized_tsp.webhooks.service import ensure_job_secret
 
 __all__ = ["cancel", "cancel_waiting", "delete", "submit", "view"]
 
@@ -33,6 +35,9 @@ async def submit(
     anybody can see an event of a new job.
     """
     async with services.database.write() as session:
+        if submission.webhook_url is not None:
+            box = SecretBox.from_settings(services.settings)
+            await ensure_job_secret(session, box, scope.tenant_id)
         job_id, is_new = await service.submit_once(session, scope, submission, replay)
         if created is not None:
             created(job_id)

@@ -20,7 +20,7 @@ from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.models import Instance, Job, Solution
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import JobStatus
-from optimized_tsp.jobs.transitions import change_status, record
+from optimized_tsp.jobs.transitions import Happened, change_status, record
 from optimized_tsp.solvers.registry import all_solvers
 
 __all__ = [
@@ -98,7 +98,7 @@ async def claim_next(
     job.run_started_at = func.now()
     if job.started_at is None:
         job.started_at = func.now()
-    record(session, job, EventType.STARTED, {"attempt": job.attempt})
+    await record(session, Happened(job, EventType.STARTED, {"attempt": job.attempt}))
     claim = Claim(
         job_id=job.id,
         fence=job.fence,

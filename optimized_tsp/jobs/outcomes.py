@@ -17,7 +17,7 @@ from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
 from optimized_tsp.jobs.solutions import improve, raise_bound
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
-from optimized_tsp.jobs.transitions import change_status, record, used_s
+from optimized_tsp.jobs.transitions import Happened, change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
 __all__ = [
@@ -76,7 +76,7 @@ async def save_progress(session: WriteSession, claim: Claim, progress: Progress)
     if not better and not raised:
         return False
     event = EventType.INCUMBENT if better else EventType.BOUND
-    record(session, job, event, _standing(row, progress.elapsed_s))
+    await record(session, Happened(job, event, _standing(row, progress.elapsed_s)))
     session.add(_curve_point(job, row, progress.elapsed_s))
     return True
 
@@ -106,7 +106,8 @@ async def finish(
         job.error = NO_SOLUTION_IN_TIME
     else:
         target = JobStatus.COMPLETED
-    _end(session, job, row, target, solution_status, stop_reason, answer.elapsed_s)
+    end = _end(job, row, target, solution_status, stop_reason, answer.elapsed_s)
+    await record(session, end)
     return target
 
 
@@ -175,17 +176,19 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
 async def end_cancelled(session: WriteSession, job: Job) -> None:
     """End a locked job that no worker runs any more, keeping the best solution of its runs."""
     row = await _solution_row(session, job.id)
-    _end_cancelled(session, job, row, elapsed_s=await _elapsed_s(session, job))
+    await record(session, _end_cancelled(job, row, elapsed_s=await _elapsed_s(session, job)))
 
 
 async def end_waiting(session: WriteSession, jobs: Sequence[Job]) -> None:
     """End locked jobs that wait, all together: some statements for all, not for each."""
     now = await session.scalar(select(func.now()))
     rows = await _solution_rows(session, [job.id for job in jobs])
+    ends = []
     for job in jobs:
         job.cancel_requested_at = job.cancel_requested_at or now
         # Nothing runs, so what was used is what earlier runs used.
-        _end_cancelled(session, job, rows[job.id], elapsed_s=job.run_time_s, at=now)
+        ends.append(_end_cancelled(job, rows[job.id], elapsed_s=job.run_time_s, at=now))
+    await record(session, *ends)
 
 
 async def _crashed(session: WriteSession, job: Job, reason: str, elapsed_s: float) -> JobStatus:
@@ -212,19 +215,18 @@ async def _fail(session: WriteSession, job: Job, error: str, elapsed_s: float) -
     row = await _solution_row(session, job.id)
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
     job.error = error
-    _end(session, job, row, JobStatus.FAILED, status, None, elapsed_s)
+    await record(session, _end(job, row, JobStatus.FAILED, status, None, elapsed_s))
 
 
 def _end_cancelled(
-    session: WriteSession, job: Job, row: Solution, *, elapsed_s: float, at: datetime | None = None
-) -> None:
+    job: Job, row: Solution, *, elapsed_s: float, at: datetime | None = None
+) -> Happened:
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
     reason = StopReason.CANCELLED
-    _end(session, job, row, JobStatus.CANCELLED, status, reason, elapsed_s, at=at)
+    return _end(job, row, JobStatus.CANCELLED, status, reason, elapsed_s, at=at)
 
 
 def _end(
-    session: WriteSession,
     job: Job,
     row: Solution,
     target: JobStatus,
@@ -233,7 +235,7 @@ def _end(
     elapsed_s: float,
     *,
     at: datetime | None = None,
-) -> None:
+) -> Happened:
     job.solution_status = solution_status.value
     job.stop_reason = None if stop_reason is None else stop_reason.value
     row.final = True
@@ -252,7 +254,7 @@ def _end(
         **_standing(row, elapsed_s),
     }
     change_status(job, target, at=at)
-    record(session, job, event, data)
+    return Happened(job, event, data)
 
 
 def _known(row: Solution, answer: Answer) -> tuple[SolutionStatus, StopReason]:

@@ -19,6 +19,7 @@ from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus
 from optimized_tsp.solvers.registry import AnySolver
+from optimized_tsp.webhooks.models import WebhookEndpoint
 
 __all__ = [
     "Filters",
@@ -168,6 +169,12 @@ def _in_scope(query: Any, scope: Scope) -> Any:
 
 def _views(scope: Scope, queue_position: Any) -> Any:
     running_s = cast(func.extract("epoch", func.now() - Job.run_started_at), Double)
+    webhook_url = (
+        select(WebhookEndpoint.url)
+        .where(WebhookEndpoint.id == Job.webhook_endpoint_id)
+        .correlate(Job)
+        .scalar_subquery()
+    )
     query = select(
         Job,
         Solution.cost,
@@ -176,6 +183,7 @@ def _views(scope: Scope, queue_position: Any) -> Any:
         Solution.first_gap,
         queue_position.label("queue_position"),
         (Job.run_time_s + func.coalesce(running_s, 0.0)).label("elapsed_s"),
+        webhook_url.label("webhook_url"),
     ).outerjoin(Solution, Solution.job_id == Job.id)
     return _in_scope(query, scope)
 
@@ -209,6 +217,8 @@ def _view(row: Row[Any]) -> JobView:
         error=job.error,
         cancel_requested=job.cancel_requested_at is not None,
         warnings=job.warnings,
+        webhook_url=row.webhook_url,
+        webhook_id=job.webhook_endpoint_id,
     )
 
 

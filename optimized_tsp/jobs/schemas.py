@@ -7,10 +7,10 @@ from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
 
+from optimized_tsp.core.tags import Tags, storable
 from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.solvers.contract import (
     InfeasibilityCertificate,
@@ -19,6 +19,7 @@ from optimized_tsp.solvers.contract import (
     StrictModel,
 )
 from optimized_tsp.solvers.registry import AnySolver, UnfitSolver, all_solvers
+from optimized_tsp.webhooks.address import MAX_URL_LENGTH
 
 __all__ = [
     "CancelledJobs",
@@ -32,17 +33,6 @@ __all__ = [
     "submission_type",
 ]
 
-MAX_TAGS = 20
-
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-TagValue = Annotated[str, StringConstraints(max_length=256)]
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise PydanticCustomError("nul_character", "must not contain the character NUL (U+0000)")
-    return text
-
 
 class Submission(StrictModel):
     """What every solver's submission has beside its instance and parameters."""
@@ -50,34 +40,21 @@ class Submission(StrictModel):
     name: str | None = Field(
         default=None, max_length=200, description="A name of your own, for finding and reporting."
     )
-    tags: dict[Tag, TagValue] = Field(
+    tags: Tags = Field(
         default_factory=dict,
-        max_length=MAX_TAGS,
         description="Labels of your own, string to string, for finding and reporting.",
     )
     webhook_url: str | None = Field(
-        default=None, description="Refused in this version: use the feed or ask for the status."
+        default=None,
+        max_length=MAX_URL_LENGTH,
+        description="Where the end of this job is posted to: https, to a public address. The "
+        "secret that verifies it is at GET /webhooks/job-secret.",
     )
 
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str | None) -> str | None:
-        return None if name is None else _storable(name)
-
-    @field_validator("tags")
-    @classmethod
-    def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        return {_storable(key): _storable(value) for key, value in tags.items()}
-
-    @field_validator("webhook_url")
-    @classmethod
-    def _refuse_webhook(cls, url: str | None) -> None:
-        if url is not None:
-            raise PydanticCustomError(
-                "webhooks_unavailable",
-                "webhooks are not available in this version; leave webhook_url out and follow "
-                "the job on the websocket /live or with GET",
-            )
+        return None if name is None else storable(name)
 
 
 def submission_type(solver: AnySolver) -> type[Submission]:
@@ -154,6 +131,10 @@ class JobView(BaseModel):
     error: str | None
     cancel_requested: bool
     warnings: list[NoticeView] = Field(description="What is legal but probably not meant.")
+    webhook_url: str | None = Field(description="Where its end is posted to.")
+    webhook_id: UUID | None = Field(
+        description="Its deliveries are at /webhooks/{webhook_id}/deliveries?task_id=..."
+    )
 
 
 class CancelledJobs(BaseModel):

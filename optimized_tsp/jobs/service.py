@@ -18,7 +18,8 @@ from optimized_tsp.jobs.outcomes import end_cancelled, end_waiting
 from optimized_tsp.jobs.repository import Scope, lock_job
 from optimized_tsp.jobs.states import ACTIVE, JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
-from optimized_tsp.jobs.transitions import record
+from optimized_tsp.jobs.transitions import Happened, record
+from optimized_tsp.webhooks.repository import endpoint_of_url
 
 __all__ = [
     "CANCELLED_AT_ONCE",
@@ -69,6 +70,9 @@ async def submit_job(session: WriteSession, tenant_id: UUID, submission: ParsedS
         )
         .on_conflict_do_nothing()
     )
+    webhook_endpoint_id = None
+    if submission.webhook_url is not None:
+        webhook_endpoint_id = await endpoint_of_url(session, tenant_id, submission.webhook_url)
     job = Job(
         id=new_id(),
         tenant_id=tenant_id,
@@ -82,6 +86,7 @@ async def submit_job(session: WriteSession, tenant_id: UUID, submission: ParsedS
         timeout_s=submission.timeout_s,
         instance_digest=submission.digest,
         last_seq=0,
+        webhook_endpoint_id=webhook_endpoint_id,
     )
     session.add(job)
     data = {
@@ -89,7 +94,7 @@ async def submit_job(session: WriteSession, tenant_id: UUID, submission: ParsedS
         "num_nodes": submission.size.num_nodes,
         "timeout": submission.timeout_s,
     }
-    record(session, job, EventType.SUBMITTED, data)
+    await record(session, Happened(job, EventType.SUBMITTED, data))
     return job.id
 
 

@@ -10,7 +10,8 @@ import orjson
 from pydantic import ValidationError
 
 from optimized_tsp.core.config import Settings
-from optimized_tsp.core.errors import MAX_PROBLEMS, InputProblem, InvalidInput
+from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.core.problems import problems_of
 from optimized_tsp.jobs.schemas import submission_type
 from optimized_tsp.solvers.contract import (
     Diagnosing,
@@ -24,8 +25,9 @@ from optimized_tsp.solvers.contract import (
     Problem,
 )
 from optimized_tsp.solvers.registry import AnySolver
+from optimized_tsp.webhooks.address import AddressPolicy, RefusedAddress, check_url
 
-__all__ = ["JSON", "Body", "ParsedSubmission", "media_types", "parse_submission", "problems_of"]
+__all__ = ["JSON", "Body", "ParsedSubmission", "media_types", "parse_submission"]
 
 JSON = "application/json"
 
@@ -33,7 +35,7 @@ JSON = "application/json"
 @dataclass(frozen=True, slots=True)
 class Body:
     """What was sent. Other media types than JSON hold an instance alone, so the rest of a
-    submission comes beside it: `name`, `tags` and `optimization_parameters`, as JSON has them.
+    submission comes beside it: `name`, `tags` and `optimization_parameters`, ..., as JSON has them.
     What is said beside a JSON body goes before what the body says, member by member."""
 
     content: bytes
@@ -57,6 +59,7 @@ class ParsedSubmission:
     size: InstanceSize
     payload: bytes
     digest: bytes
+    webhook_url: str | None = None
     notices: list[Notice] = field(default_factory=list)
     diagnosis: Diagnosis | None = None
 
@@ -100,6 +103,7 @@ def parse_submission(
     problems = _over_limits(solver, size, parameters.timeout, settings)
     if not problems:
         problems = _invalid_together(solver, instance, parameters)
+    problems += _refused_webhook(submission.webhook_url, settings)
     if problems:
         raise InvalidInput("The submission is not valid.", problems)
     diagnosing = solver if isinstance(solver, Diagnosing) else None
@@ -113,6 +117,7 @@ def parse_submission(
         timeout_s=parameters.timeout,
         size=size,
         payload=payload,
+        webhook_url=submission.webhook_url,
         digest=hashlib.sha256(solver.name.encode() + b"\0" + payload).digest(),
         notices=diagnosing.notices(instance) if diagnosing else [],
         diagnosis=diagnosing.diagnose(instance) if diagnosing and diagnose else None,
@@ -135,20 +140,6 @@ def _as_json(solver: AnySolver, body: Body) -> bytes:
         problems = [InputProblem(p.pointer, p.code, p.message) for p in error.problems]
         raise InvalidInput(f"The {body.media_type} body is not valid.", problems) from None
     return orjson.dumps({solver.instance_field: instance, **body.beside})
-
-
-def problems_of(error: ValidationError) -> list[InputProblem]:
-    """Pydantic's errors as pointers, codes and messages."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        InputProblem(_pointer(detail["loc"]), detail["type"], detail["msg"])
-        for detail in details[:MAX_PROBLEMS]
-    ]
-
-
-def _pointer(location: tuple[int | str, ...]) -> str:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in location)
-    return "".join(f"/{part}" for part in parts)
 
 
 def _over_limits(
@@ -197,3 +188,19 @@ def _invalid_together(solver: AnySolver, instance: Any, parameters: Any) -> list
 
 def _below(place: str, problems: list[Problem]) -> list[InputProblem]:
     return [InputProblem(place + p.pointer, p.code, p.message) for p in problems]
+
+
+def _refused_webhook(url: str | None, settings: Settings) -> list[InputProblem]:
+    if url is None:
+        return []
+    if settings.webhook_key is None:
+        message = (
+            "webhooks are not set up here (OPTIMIZED_TSP_WEBHOOK_KEY); leave webhook_url out and "
+            "follow the job on the websocket /live or with GET"
+        )
+        return [InputProblem("/webhook_url", "webhooks_unavailable", message)]
+    try:
+        check_url(url, AddressPolicy.from_settings(settings))
+    except RefusedAddress as error:
+        return [InputProblem("/webhook_url", "refused_url", str(error))]
+    return []

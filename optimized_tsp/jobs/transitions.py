@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Double, cast, extract, func
 
 from optimized_tsp.core.database import WriteSession
-from optimized_tsp.events.log import append_event
 from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition, JobStatus
+from optimized_tsp.webhooks.outbox import NewEvent, append_events
 
-__all__ = ["change_status", "record", "used_s"]
+__all__ = ["Happened", "change_status", "record", "used_s"]
 
 
 def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) -> None:
@@ -32,10 +33,26 @@ def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) ->
         job.completed_at = at or func.now()
 
 
-def record(session: WriteSession, job: Job, event_type: EventType, data: dict[str, Any]) -> None:
-    """Append the next event of a locked job."""
-    job.last_seq += 1
-    append_event(session, job=job, seq=job.last_seq, event_type=event_type, data=data)
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What is to be told of a locked job."""
+
+    job: Job
+    event_type: EventType
+    data: dict[str, Any]
+
+
+async def record(session: WriteSession, *happened: Happened) -> None:
+    """Append the next event of each of these jobs, and what webhooks are owed because of it."""
+    events = []
+    for one in happened:
+        one.job.last_seq += 1
+        events.append(
+            NewEvent(
+                one.job, one.job.last_seq, one.event_type, one.data, one.job.webhook_endpoint_id
+            )
+        )
+    await append_events(session, events)
 
 
 def used_s() -> ColumnElement[float]:

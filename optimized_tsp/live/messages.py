@@ -10,9 +10,9 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.core.problems import problems_of
 from optimized_tsp.events.types import decode_position
 from optimized_tsp.jobs.idempotency import KEY_RULE, is_key
-from optimized_tsp.jobs.submission import problems_of
 from optimized_tsp.solvers.contract import StrictModel
 
 __all__ = [

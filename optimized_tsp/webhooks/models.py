@@ -35,12 +35,17 @@ class WebhookEndpoint(Base):
     (`jobs.webhook_endpoint_id`).
 
     `consecutive_failures`, `failing_since` and `paused_until` (the breaker: no attempt before it)
-    are the sender's. A deleted one is kept for as long as deliveries tell of it.
+    are the sender's. A deleted one is also disabled, and kept for as long as deliveries tell of it.
     """
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (
         Index("webhook_endpoints_tenant_id_idx", "tenant_id", "id"),
+        Index(
+            "webhook_endpoints_listed_idx",
+            "tenant_id",
+            postgresql_where=text("listed AND disabled_at IS NULL"),
+        ),
         Index(
             "webhook_endpoints_of_jobs_idx",
             "tenant_id",
@@ -110,6 +115,11 @@ class WebhookDelivery(Base):
             "endpoint_id",
             "next_attempt_at",
             postgresql_where=text("delivered_at IS NULL AND failed_at IS NULL"),
+        ),
+        Index(
+            "webhook_deliveries_leased_idx",
+            "endpoint_id",
+            postgresql_where=text("lease_id IS NOT NULL"),
         ),
         Index("webhook_deliveries_endpoint_id_idx", "endpoint_id", "id"),
         Index(

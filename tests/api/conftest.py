@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
+from tests.stack import WEBHOOK_KEY
 
 JOBS = "/tsp_solver/v1/jobs"
 TRIANGLE = {"tsp_instance": {"matrix": [[None, 1, 9], [9, None, 2], [3, 9, None]]}}
@@ -21,6 +22,7 @@ def settings(database_url: str, redis_url: str) -> Settings:
     return Settings(
         database_url=SecretStr(database_url.replace("+asyncpg", "")),
         redis_url=SecretStr(redis_url),
+        webhook_key=SecretStr(WEBHOOK_KEY),
         max_body_bytes=2**20,
         max_nodes=1000,
         max_edges=5000,

@@ -24,6 +24,7 @@ def with_instance(instance: str, rest: str = "") -> str:
     return f'{{"tsp_instance": {instance}{rest}}}'
 
 
+NETWORK = ', "webhook_url": "https://10.0.0.1/"'
 GOOD = '{"matrix": [[null, 1], [1, null]]}'
 COST = "/tsp_instance/edges/0/cost"
 
@@ -107,7 +108,7 @@ CASES: list[tuple[str, str, str]] = [
     ("NUL in a tag", with_instance(GOOD, ', "tags": {"a": "\\u0000"}'), "/tags"),
     ("a number as a tag", with_instance(GOOD, ', "tags": {"a": 1}'), "/tags/a"),
     ("a long name", with_instance(GOOD, f', "name": "{"x" * 201}"'), "/name"),
-    ("a webhook", with_instance(GOOD, ', "webhook_url": "https://example.org"'), "/webhook_url"),
+    ("a webhook into the network", with_instance(GOOD, NETWORK), "/webhook_url"),
     ("too many nodes", with_instance('{"num_nodes": 1001, "edges": []}'), "/tsp_instance"),
 ]
 

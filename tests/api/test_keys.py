@@ -18,6 +18,7 @@ from optimized_tsp.core.ids import new_id
 from optimized_tsp.jobs.services import Services
 from tests.api.conftest import JOBS, TRIANGLE
 
+UNKNOWN = {"webhook_id": str(new_id()), "delivery_id": f"msg_{new_id().hex}"}
 OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 
 
@@ -62,7 +63,7 @@ async def guarded(settings: Settings) -> AsyncIterator[Guarded]:
 def calls(app: FastAPI, task_id: str) -> list[tuple[str, str]]:
     """Every guarded call of the tsp solver, with a real job's id."""
     return [
-        (method.upper(), path.replace("{task_id}", task_id))
+        (method.upper(), path.replace("{task_id}", task_id).format_map(UNKNOWN))
         for path, operations in app.openapi()["paths"].items()
         if path not in OPEN and (path.startswith("/tsp_solver/v1") or "_solver/" not in path)
         for method in operations

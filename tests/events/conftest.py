@@ -12,8 +12,9 @@ import pytest
 from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.events.log import append_event, events_after, sequence
+from optimized_tsp.events.log import events_after, sequence
 from optimized_tsp.events.types import EventType, JobEvent
+from optimized_tsp.webhooks.outbox import NewEvent, append_events
 
 
 @dataclass
@@ -27,12 +28,11 @@ class Source:
     id: UUID = field(default_factory=new_id)
     last_seq: int = 0
 
-    def append(self, session: WriteSession, **data: Any) -> None:
+    async def append(self, session: WriteSession, **data: Any) -> None:
         """Add the job's next event to the open transaction."""
         self.last_seq += 1
-        append_event(
-            session, job=self, seq=self.last_seq, event_type=EventType.INCUMBENT, data=data
-        )
+        event = NewEvent(self, self.last_seq, EventType.INCUMBENT, data)
+        await append_events(session, [event])
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
 async def append(db: Database, source: Source, **data: Any) -> None:
     """Append one event in a transaction of its own."""
     async with db.write() as session:
-        source.append(session, **data)
+        await source.append(session, **data)
 
 
 async def read_on(db: Database, position: int = 0, *, limit: int = 10_000) -> list[JobEvent]:

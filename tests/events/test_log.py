@@ -23,7 +23,7 @@ async def test_an_event_committed_late_comes_after_those_already_read(db: Databa
     # Given an open transaction that took its number first, and another that committed before it
     late, early = Source(), Source()
     async with db.write() as open_transaction:
-        late.append(open_transaction)
+        await late.append(open_transaction)
         await open_transaction.flush()
         await append(db, early)
         async with db.read() as session:
@@ -51,7 +51,7 @@ async def test_a_long_transaction_elsewhere_delays_nothing(db: Database) -> None
 async def test_a_transaction_rolled_back_leaves_no_trace(db: Database) -> None:
     kept, lost = Source(), Source()
     async with db.write() as session:
-        lost.append(session)
+        await lost.append(session)
         await session.flush()
         await append(db, kept)
         await session.rollback()
@@ -91,7 +91,7 @@ async def test_readers_that_only_move_on_see_every_event_once(db: Database) -> N
     async def write(source: Source) -> None:
         for _ in range(25):
             async with db.write() as session:
-                source.append(session)
+                await source.append(session)
                 await session.flush()
                 await asyncio.sleep(rng.random() * 0.01)
 

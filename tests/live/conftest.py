@@ -31,7 +31,7 @@ from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.outcomes import Answer, Progress, finish, save_progress
 from optimized_tsp.jobs.service import submit_job
 from optimized_tsp.jobs.submission import parse_submission
-from optimized_tsp.jobs.transitions import record
+from optimized_tsp.jobs.transitions import Happened, record
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -179,7 +179,7 @@ class Jobs:
         job = await session.scalar(select(Job).where(Job.id == job_id).with_for_update())
         assert job is not None
         for _ in range(times):
-            record(session, job, EventType.INCUMBENT, data)
+            await record(session, Happened(job, EventType.INCUMBENT, data))
         await session.flush()
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.core.tags import MAX_TAGS
 from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, parse_tag, scope_of
 from optimized_tsp.jobs.idempotency import Replay
@@ -22,7 +23,6 @@ from optimized_tsp.jobs.requests import (
     read_body,
 )
 from optimized_tsp.jobs.schemas import (
-    MAX_TAGS,
     JobView,
     NoticeView,
     ValidationView,
@@ -32,6 +32,7 @@ from optimized_tsp.jobs.services import Services, ServicesDep
 from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.jobs.submission import JSON, Body, media_types
 from optimized_tsp.solvers.registry import AnySolver
+from optimized_tsp.webhooks.address import MAX_URL_LENGTH
 
 __all__ = ["add_calls"]
 
@@ -45,6 +46,12 @@ TimeoutParameter = Annotated[
 TagParameter = Annotated[
     list[TagText] | None,
     Query(description=f"key:value, repeatable. {_BESIDE}", max_length=MAX_TAGS),
+]
+
+
+WebhookParameter = Annotated[
+    str | None,
+    Query(description=f"Where its end is posted to. {_BESIDE}", max_length=MAX_URL_LENGTH),
 ]
 
 
@@ -73,6 +80,7 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         name: NameParameter = None,
         timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
         tag: TagParameter = None,
+        webhook_url: WebhookParameter = None,
         _key: Annotated[
             str | None,
             Header(
@@ -92,7 +100,7 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
     ) -> JobView:
         """Store the job durably and answer 202; the queue is rung after the commit."""
         key, wait_s = idempotency_key(request), preferred_wait_s(request)
-        body = await _body(request, services, solver, name, timeout, tag)
+        body = await _body(request, services, solver, name, timeout, tag, webhook_url)
         submission = await services.parser.parse(solver, body)
         replay = None if key is None else Replay(key, submission.fingerprint())
         job_id, _ = await commands.submit(services, scope, submission, replay)
@@ -121,9 +129,10 @@ def _add_validate(router: APIRouter, solver: AnySolver) -> None:
         name: NameParameter = None,
         timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
         tag: TagParameter = None,
+        webhook_url: WebhookParameter = None,
     ) -> ValidationView:
         """The same checks as a submission, and what can be said without solving."""
-        body = await _body(request, services, solver, name, timeout, tag)
+        body = await _body(request, services, solver, name, timeout, tag, webhook_url)
         found = await services.parser.parse(solver, body, diagnose=True)
         certificate = found.diagnosis.infeasibility if found.diagnosis else None
         return ValidationView(
@@ -144,6 +153,7 @@ async def _body(
     name: str | None,
     timeout_s: float | None,
     tags: list[str] | None,
+    webhook_url: str | None,
 ) -> Body:
     content = await read_body(request, services.settings.max_body_bytes, media_types(solver))
     beside: dict[str, Any] = {}
@@ -153,10 +163,12 @@ async def _body(
         beside["optimization_parameters"] = {"timeout": timeout_s}
     if tags:
         beside["tags"] = dict(parse_tag(text) for text in tags)
+    if webhook_url is not None:
+        beside["webhook_url"] = webhook_url
     kind = media_type(request)
     if kind == JSON and beside:
         raise InvalidInput(
-            "name, timeout and tag belong into the JSON body, not into the query.",
+            "name, timeout, tag and webhook_url belong into the JSON body, not into the query.",
             [InputProblem("/query", "belongs_into_body", "give these in the JSON body")],
         )
     return Body(content, kind, beside)

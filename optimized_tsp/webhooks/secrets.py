@@ -1,0 +1,180 @@
+"""The secrets that sign webhooks: made, encrypted at rest, rotated.
+
+A secret is `whsec_` and base64 of 32 random bytes (Standard Webhooks 1.0, which wants 24 to 64).
+In the database it is encrypted (AES-256-GCM) under a key derived from the setting `webhook_key` and
+bound to its owner, so that neither a dump nor a swapped row is worth anything. In clear it exists
+in the answer that shows it and while something is signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from datetime import datetime, timedelta
+from typing import ClassVar, Protocol
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import ReadSession, WriteSession
+from optimized_tsp.core.errors import ServiceError
+from optimized_tsp.core.ids import new_id
+from optimized_tsp.webhooks.models import WebhookSecret
+
+__all__ = [
+    "ROTATION_OVERLAP",
+    "NoWebhookKey",
+    "SecretBox",
+    "Signed",
+    "current_secret",
+    "make_secret",
+    "replaced_until",
+    "rotate_secret",
+    "signing_secrets",
+]
+
+ROTATION_OVERLAP = timedelta(hours=24)
+"""How long a replaced secret still signs beside the new one."""
+
+_OLD_ONES_KEPT = 2
+_SECRET_BYTES = 32
+_NONCE_BYTES = 12
+_PURPOSE = b"optimized-tsp webhook secrets"
+_NO_KEY = "Whoever runs this service has to set OPTIMIZED_TSP_WEBHOOK_KEY for webhooks."
+_OTHER_KEY = "A secret was encrypted with another key than those in OPTIMIZED_TSP_WEBHOOK_KEY."
+
+
+class NoWebhookKey(ServiceError):
+    """Secrets cannot be written or read: there is no key, or not the one they were written with."""
+
+    status: ClassVar[int] = 503
+    code: ClassVar[str] = "webhooks-unavailable"
+    title: ClassVar[str] = "This service is not set up for webhooks."
+
+
+class Signed(Protocol):
+    """What of an endpoint says whose secret signs."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def tenant_id(self) -> UUID: ...
+    @property
+    def listed(self) -> bool: ...
+
+
+class SecretBox:
+    """Encrypts with the first key, decrypts with any of them. Never shows one."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        self._ciphers = [AESGCM(_derived(key)) for key in keys]
+
+    @staticmethod
+    def from_settings(settings: Settings) -> SecretBox:
+        """The box of this installation; without a key it can be made, but neither seal nor open."""
+        keys = settings.webhook_key
+        return SecretBox(() if keys is None else tuple(keys.get_secret_value().split(",")))
+
+    def seal(self, secret: str, owner_id: UUID) -> bytes:
+        """Nonce and ciphertext; raises `NoWebhookKey`."""
+        if not self._ciphers:
+            raise NoWebhookKey(_NO_KEY)
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._ciphers[0].encrypt(nonce, secret.encode(), owner_id.bytes)
+
+    def open(self, sealed: bytes, owner_id: UUID) -> str:
+        """What was sealed for this owner; raises `NoWebhookKey`."""
+        nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(nonce, ciphertext, owner_id.bytes).decode()
+            except InvalidTag:
+                continue
+        raise NoWebhookKey(_OTHER_KEY if self._ciphers else _NO_KEY)
+
+
+def make_secret(session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner_id: UUID) -> str:
+    """A new current secret of an owner that has none; raises `NoWebhookKey`."""
+    secret = "whsec_" + base64.b64encode(os.urandom(_SECRET_BYTES)).decode()
+    session.add(
+        WebhookSecret(
+            id=new_id(),
+            tenant_id=tenant_id,
+            owner_id=owner_id,
+            sealed=box.seal(secret, owner_id),
+        )
+    )
+    return secret
+
+
+async def rotate_secret(
+    session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner_id: UUID
+) -> str:
+    """A new secret; the present one signs on for `ROTATION_OVERLAP`. Raises `NoWebhookKey`.
+
+    However often this is repeated, a delivery carries three signatures at most.
+    """
+    await session.execute(
+        update(WebhookSecret)
+        .where(WebhookSecret.owner_id == owner_id, WebhookSecret.valid_until.is_(None))
+        .values(valid_until=func.now() + ROTATION_OVERLAP)
+    )
+    kept = (
+        select(WebhookSecret.id)
+        .where(WebhookSecret.owner_id == owner_id, WebhookSecret.valid_until > func.now())
+        .order_by(WebhookSecret.id.desc())
+        .limit(_OLD_ONES_KEPT)
+    )
+    await session.execute(
+        delete(WebhookSecret).where(
+            WebhookSecret.owner_id == owner_id, WebhookSecret.id.not_in(kept)
+        )
+    )
+    return make_secret(session, box, tenant_id=tenant_id, owner_id=owner_id)
+
+
+async def current_secret(
+    session: ReadSession | WriteSession, box: SecretBox, owner_id: UUID
+) -> str | None:
+    """The newest secret of an owner, None before the first; raises `NoWebhookKey`."""
+    sealed = await session.scalar(
+        select(WebhookSecret.sealed).where(
+            WebhookSecret.owner_id == owner_id, WebhookSecret.valid_until.is_(None)
+        )
+    )
+    return None if sealed is None else box.open(sealed, owner_id)
+
+
+async def signing_secrets(
+    session: ReadSession | WriteSession, endpoint: Signed, box: SecretBox
+) -> list[str]:
+    """Every secret that signs for this endpoint now, newest first; raises `NoWebhookKey`.
+
+    A listed endpoint has its own, those of `webhook_url`s have their tenant's.
+    """
+    owner_id = endpoint.id if endpoint.listed else endpoint.tenant_id
+    rows = await session.scalars(
+        select(WebhookSecret.sealed)
+        .where(WebhookSecret.owner_id == owner_id, _valid())
+        .order_by(WebhookSecret.valid_until.desc().nulls_first())
+    )
+    return [box.open(sealed, owner_id) for sealed in rows]
+
+
+async def replaced_until(session: ReadSession | WriteSession, owner_id: UUID) -> datetime | None:
+    """Until when a secret that was replaced still signs; None when none does."""
+    until = func.max(WebhookSecret.valid_until)
+    return await session.scalar(select(until).where(WebhookSecret.owner_id == owner_id, _valid()))
+
+
+def _valid() -> ColumnElement[bool]:
+    return or_(WebhookSecret.valid_until.is_(None), WebhookSecret.valid_until > func.now())
+
+
+def _derived(key: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key.encode())
