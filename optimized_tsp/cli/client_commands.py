@@ -12,7 +12,7 @@ from optimized_tsp.cli.exit_codes import CommandError, ExitCode, finish
 from optimized_tsp.cli.formats import ReportFormat, ResultFormat
 from optimized_tsp.jobs.states import JobStatus
 
-__all__ = ["PROBLEM_FILE", "client_app"]
+__all__ = ["PROBLEM_FILE", "End", "RoundTrip", "Start", "client_app"]
 
 PROBLEM_FILE = "A .json submission or instance, .tsp, .atsp, .csv or .geojson."
 
@@ -31,6 +31,16 @@ Tags: TypeAlias = Annotated[
     list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="May be repeated.")
 ]
 SolverName: TypeAlias = Annotated[str, typer.Option(help="Which solver, as name/version.")]
+Start: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, metavar="NODE", help="Where the tour begins (from 0).")
+]
+End: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, metavar="NODE", help="Where an open path ends; with --open.")
+]
+RoundTrip: TypeAlias = Annotated[
+    bool | None,
+    typer.Option("--round-trip/--open", help="Come back, or an open path; default: the file's."),
+]
 Wait: TypeAlias = Annotated[
     float | None,
     typer.Option(min=0, metavar="S", help="At most so many seconds; then exit code 8."),
@@ -46,6 +56,9 @@ def submit(
     time_limit: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds; default: the file's, else 60.")
     ] = None,
+    start: Start = None,
+    end: End = None,
+    round_trip: RoundTrip = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it live to its end.")] = False,
     wait: Wait = None,
     idempotency_key: Annotated[
@@ -60,6 +73,7 @@ def submit(
     Ctrl-C only detaches: the job goes on.
     """
     from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.problem_file import Route
     from optimized_tsp.cli.submit import Order, run_submit
 
     def work() -> ExitCode:
@@ -69,6 +83,7 @@ def submit(
             name=name,
             tags=dict(_tags(tag)),
             time_limit_s=time_limit,
+            route=Route(start, end, round_trip),
             idempotency_key=idempotency_key,
             stay=watch or wait is not None,
             wait_s=wait,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optimized_tsp.cli.client_commands import PROBLEM_FILE, client_app
+from optimized_tsp.cli.client_commands import PROBLEM_FILE, End, RoundTrip, Start, client_app
 from optimized_tsp.cli.exit_codes import finish
 from optimized_tsp.cli.keys import keys_app
 from optimized_tsp.cli.settings import load_settings
@@ -86,6 +86,9 @@ def solve(
         float | None, typer.Option(min=0.001, help="Seconds; default: the file's, else 60.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random choice.")] = None,
+    start: Start = None,
+    end: End = None,
+    round_trip: RoundTrip = None,
     tour: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Also write the tour as a TSPLIB file.")
     ] = None,
@@ -94,6 +97,7 @@ def solve(
     ] = False,
 ) -> None:
     """Solve a file right here, without a server; Ctrl-C stops and keeps the best solution."""
+    from optimized_tsp.cli.problem_file import Route
     from optimized_tsp.cli.solve import run_solve
 
     finish(
@@ -103,6 +107,7 @@ def solve(
             solver_name=solver,
             time_limit_s=time_limit,
             seed=seed,
+            route=Route(start, end, round_trip),
             tour_file=tour,
             as_json=as_json,
         )

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,18 @@ import orjson
 from optimized_tsp.cli.exit_codes import CommandError, ExitCode
 from optimized_tsp.solvers.contract import InvalidInstance
 
-__all__ = ["read_submission"]
+__all__ = ["Route", "read_submission"]
 
 _PARAMETERS = "optimization_parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a tour begins and ends, as members of an instance; None leaves it to the file."""
+
+    start: int | None = None
+    end: int | None = None
+    round_trip: bool | None = None
 
 
 def read_submission(
@@ -27,11 +37,13 @@ def read_submission(
     instance_field: str,
     *,
     parameters: dict[str, Any] | None = None,
+    instance: dict[str, Any] | None = None,
     **members: Any,
 ) -> bytes:
     """The submission in `file`, as JSON.
 
-    `parameters` (of the solver) and other members override those of the file unless they are None.
+    `parameters` (of the solver), members of the `instance` and other members of the submission
+    override those of the file unless they are None.
     Raises `CommandError`; what the file says is checked by whoever takes the submission.
     """
     try:
@@ -54,11 +66,17 @@ def read_submission(
         raise CommandError(f"{file} holds no JSON object", ExitCode.USAGE)
     if instance_field not in body:
         body = {instance_field: body}
+    _override(body, _PARAMETERS, parameters or {})
+    _override(body, instance_field, instance or {})
     chosen = {name: value for name, value in members.items() if value is not None}
-    given = {name: value for name, value in (parameters or {}).items() if value is not None}
-    if given and isinstance(body.setdefault(_PARAMETERS, {}), dict):
-        body[_PARAMETERS] |= given
     return orjson.dumps(body | chosen)
+
+
+def _override(body: dict[str, Any], field: str, values: dict[str, Any]) -> None:
+    """What is given goes before what the file says; what is no object is left to be refused."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if given and isinstance(body.setdefault(field, {}), dict):
+        body[field] |= given
 
 
 def _reader(file: Path) -> Callable[[bytes], Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 
 from optimized_tsp.cli.exit_codes import CommandError, ExitCode
-from optimized_tsp.cli.problem_file import read_submission
+from optimized_tsp.cli.problem_file import Route, read_submission
 from optimized_tsp.cli.progress import SolveProgress, shown_live
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.errors import InvalidInput
@@ -38,13 +39,17 @@ def run_solve(
     solver_name: str,
     time_limit_s: float | None,
     seed: int | None,
+    route: Route,
     tour_file: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Solve `file` and print the answer on stdout, progress on stderr; returns the exit code."""
     solver = _solver(solver_name)
     content = read_submission(
-        file, solver.instance_field, parameters={"timeout": time_limit_s, "seed": seed}
+        file,
+        solver.instance_field,
+        parameters={"timeout": time_limit_s, "seed": seed},
+        instance=asdict(route),
     )
     try:
         submission = parse_submission(solver, content, settings)
@@ -56,7 +61,7 @@ def run_solve(
         raise CommandError(str(error), ExitCode.ERROR) from None
     sys.stdout.write(_as_json(report) if as_json else _as_text(report))
     if tour_file is not None and report.solution is not None:
-        _write_tour(tour_file, file.stem, report)
+        _write_tour(tour_file, file.stem, submission, report)
     return _exit_code(report)
 
 
@@ -139,12 +144,14 @@ def _is_list(value: object) -> bool:
     return isinstance(value, list)
 
 
-def _write_tour(path: Path, name: str, report: SolveReport) -> None:
+def _write_tour(path: Path, name: str, submission: ParsedSubmission, report: SolveReport) -> None:
     """The tour as a TSPLIB file."""
+    round_trip = orjson.loads(submission.payload).get("round_trip", True)
     node_order = (report.solution or {}).get("node_order", [])
     if not node_order or report.cost is None:
         raise CommandError(f"{path} is not written: there is no tour", ExitCode.ERROR)
     try:
-        path.write_text(write_tour(name, report.cost, node_order), encoding="utf-8")
+        text = write_tour(name, report.cost, node_order, round_trip=round_trip)
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}", ExitCode.ERROR) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from optimized_tsp.cli.address import Address
 from optimized_tsp.cli.client import Job, Service, job_path
 from optimized_tsp.cli.exit_codes import ExitCode, complain
 from optimized_tsp.cli.follow import WaitTimedOut
-from optimized_tsp.cli.problem_file import read_submission
+from optimized_tsp.cli.problem_file import Route, read_submission
 from optimized_tsp.cli.watch import detached, end_code, summary, watch_to_end
 
 __all__ = ["Order", "run_submit"]
@@ -28,6 +28,7 @@ class Order:
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     time_limit_s: float | None = None
+    route: Route = field(default_factory=Route)
     idempotency_key: str | None = None
     stay: bool = False
     wait_s: float | None = None
@@ -64,6 +65,7 @@ def _submit(service: Service, order: Order, key: str) -> Job:
         order.file,
         solver["instance_field"],
         parameters={"timeout": order.time_limit_s},
+        instance=asdict(order.route),
         name=order.name,
         tags=order.tags or None,
     )

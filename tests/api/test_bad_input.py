@@ -82,6 +82,54 @@ CASES: list[tuple[str, str, str]] = [
         with_instance('{"tsplib": "TYPE: TSP", "matrix": [[1]]}'),
         "/tsp_instance",
     ),
+    (
+        "a start that does not exist",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "start": 2}'),
+        "/tsp_instance/start",
+    ),
+    (
+        "an end that does not exist",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "end": 2, "round_trip": false}'),
+        "/tsp_instance/end",
+    ),
+    (
+        "an end beyond the nodes of a file",
+        with_instance(
+            '{"tsplib": "TYPE: TSP\\nDIMENSION: 1\\nEDGE_WEIGHT_TYPE: EUC_2D\\n'
+            'NODE_COORD_SECTION\\n1 0 0\\n", "end": 1, "round_trip": false}'
+        ),
+        "/tsp_instance/end",
+    ),
+    (
+        "the end of a round trip",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "end": 1}'),
+        "/tsp_instance/end",
+    ),
+    (
+        "an end where the path starts",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "start": 1, "end": 1, "round_trip": false}'),
+        "/tsp_instance/end",
+    ),
+    (
+        "a negative start",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "start": -1}'),
+        "/tsp_instance/start",
+    ),
+    (
+        "a fraction as an end",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "end": 0.5}'),
+        "/tsp_instance/end",
+    ),
+    (
+        "a number as round_trip",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "round_trip": 0}'),
+        "/tsp_instance/round_trip",
+    ),
+    (
+        "too few names",
+        with_instance('{"matrix": [[0, 1], [1, 0]], "names": ["a"]}'),
+        "/tsp_instance/names",
+    ),
     ("an unknown field", with_instance(GOOD, ', "colour": "red"'), "/colour"),
     (
         "no time",

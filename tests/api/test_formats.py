@@ -77,7 +77,7 @@ async def test_points_of_a_table_or_a_map_are_a_problem(
     ("accept", "kind", "shows"),
     [
         ("application/x-tsplib-tour", "application/x-tsplib-tour", "TOUR_SECTION\n1\n2\n3\n-1"),
-        ("text/csv", "text/csv", "position,node,lon,lat"),
+        ("text/csv", "text/csv", "position,node,name,lon,lat\n0,0,Bonn,7.1,50.7"),
         ("application/geo+json", "application/geo+json", '"LineString"'),
         ("text/*;q=0.5, application/geo+json;q=0.1", "text/csv", "position"),
         ("*/*", "application/json", '"node_order"'),

@@ -61,6 +61,48 @@ def test_tsplib_files_are_solved(cli: Cli, ending: str) -> None:
     assert ended.json["node_order"].index(2) in {1, 3}  # beside node 0
 
 
+LINE = "name,x,y\nA,0,0\nB,30,0\nC,10,0\nD,20,0\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "order", "cost"),
+    [
+        (["--start", "2"], [2, 3, 1, 0], 60),
+        (["--open", "--start", "0"], [0, 2, 3, 1], 30),
+        (["--open", "--end", "0"], [1, 3, 2, 0], 30),
+        (["--open", "--start", "1", "--end", "0"], [1, 3, 2, 0], 30),
+    ],
+)
+def test_where_a_tour_begins_and_ends(
+    cli: Cli, options: list[str], order: list[int], cost: int
+) -> None:
+    ended = cli.run("solve", cli.file("line.csv", LINE), "--json", *options)
+
+    assert ended.code == 0
+    assert ended.json["cost"] == ended.json["lower_bound"] == cost
+    if "--open" in options:
+        assert ended.json["node_order"] == order
+    assert ended.json["node_order"][0] == order[0]
+
+
+def test_an_open_path_is_written_as_one(cli: Cli, tmp_path: Path) -> None:
+    tour = tmp_path / "line.tour"
+
+    ended = cli.run("solve", cli.file("line.csv", LINE), "--open", "--tour", str(tour))
+
+    assert ended.code == 0
+    assert "Open path" in tour.read_text()
+
+
+@pytest.mark.parametrize("option", ["--open", "--round-trip"])
+def test_options_go_before_what_the_file_says(cli: Cli, option: str) -> None:
+    file = cli.file("t.json", {"tsp_instance": TRIANGLE | {"round_trip": option != "--open"}})
+
+    ended = cli.run("solve", file, option, "--json")
+
+    assert ended.json["cost"] == (3 if option == "--open" else 6)
+
+
 def test_what_is_wrong_in_a_tsplib_file_is_said_with_its_line(cli: Cli) -> None:
     ended = cli.run("solve", cli.file("square.tsp", TSPLIB.replace("2 0 10", "2 0 ten")))
 
@@ -86,6 +128,8 @@ def test_a_tour_that_cannot_be_written_does_not_lose_the_answer(cli: Cli, tmp_pa
         ("{", [], 2, "is not JSON"),
         (TRIANGLE, ["--solver", "chess/v1"], 2, "there is no solver 'chess/v1'"),
         (TRIANGLE, ["--time-limit", "-1"], 2, "--time-limit"),
+        (TRIANGLE, ["--start", "3"], 2, "/tsp_instance/start: Node 3 does not exist"),
+        (TRIANGLE, ["--end", "1"], 2, "/tsp_instance/end: A round trip ends where it began"),
     ],
 )
 def test_what_cannot_be_solved_is_explained(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
+from typing import TypeAlias, cast
 
 from optimized_tsp.solvers.contract import Diagnosis, InfeasibilityCertificate, Notice
 from optimized_tsp.solvers.tsp.metrics import distance_rule
-from optimized_tsp.solvers.tsp.schemas import TspInstance
+from optimized_tsp.solvers.tsp.schemas import Metric, TspInstance
+from optimized_tsp.solvers.tsp.spatial_metrics import SPATIAL_METRICS, spatial_distance
 
 __all__ = ["diagnose_instance", "find_notices"]
+
+Point: TypeAlias = list[float]
+Rule: TypeAlias = Callable[[Point, Point], int]
 
 _PAIRS = 2_000
 _ZERO_SHARE = 0.1
@@ -19,9 +24,17 @@ _POLAR_CIRCLE = 66.5
 
 def find_notices(instance: TspInstance) -> list[Notice]:
     """Coordinates that are legal but probably not meant; looks at up to 2,000 pairs of points."""
+    if instance.tsplib is not None:
+        return list(_many_zeros_of_file(instance))
     if instance.coordinates is None or instance.metric is None:
         return []
-    return [*_many_zeros(instance), *_swapped_degrees(instance)]
+    distance = distance_rule(instance.metric)
+    zeros = _many_zeros(
+        instance.coordinates,
+        lambda a, b: distance(a, b, instance.scale),
+        "set scale (for instance 1000) to keep more of their digits.",
+    )
+    return [*zeros, *_swapped_degrees(instance)]
 
 
 def diagnose_instance(instance: TspInstance) -> Diagnosis:
@@ -46,23 +59,31 @@ def diagnose_instance(instance: TspInstance) -> Diagnosis:
     return Diagnosis(reduction.certificate(found))
 
 
-def _many_zeros(instance: TspInstance) -> Iterator[Notice]:
-    points = instance.coordinates or []
-    distance = distance_rule(instance.metric or "EUC_2D")
+def _many_zeros_of_file(instance: TspInstance) -> Iterator[Notice]:
+    """The points of a file, whose weight type alone says how distances are rounded."""
+    problem = instance.tsplib_problem
+    if problem.points is None or problem.metric is None:
+        return iter(())
+    kind, points = problem.metric, problem.points.tolist()
+    advice = "multiply the coordinates of the file (for instance by 1000) to keep more digits."
+    if kind in SPATIAL_METRICS:
+        return _many_zeros(points, lambda a, b: spatial_distance(kind, a, b), advice)
+    distance = distance_rule(cast("Metric", kind))
+    return _many_zeros(points, lambda a, b: distance(a, b, 1.0), advice)
+
+
+def _many_zeros(points: list[Point], distance: Rule, advice: str) -> Iterator[Notice]:
     zeros = seen = 0
     for a, b in _pairs(points):
         if a != b:
             seen += 1
-            zeros += distance(a, b, instance.scale) == 0
+            zeros += distance(a, b) == 0
     if seen and zeros > _ZERO_SHARE * seen:
-        yield Notice(
-            "many_zero_distances",
-            f"About {zeros / seen:.0%} of the distances between distinct points are rounded to 0; "
-            "set scale (for instance 1000) to keep more of their digits.",
-        )
+        share = f"About {zeros / seen:.0%} of the distances between distinct points are rounded to"
+        yield Notice("many_zero_distances", f"{share} 0; {advice}")
 
 
-def _pairs(points: list[list[float]]) -> Iterator[tuple[list[float], list[float]]]:
+def _pairs(points: list[Point]) -> Iterator[tuple[Point, Point]]:
     if len(points) * (len(points) - 1) // 2 <= _PAIRS:
         yield from combinations(points, 2)
         return

@@ -23,20 +23,31 @@ def _as_csv(instance: TspInstance, solution: TspSolution) -> str:
     coordinates = instance.coordinates
     if instance.tsplib is not None and instance.tsplib_problem.points is not None:
         coordinates = instance.tsplib_problem.points.tolist()
-    return write_tour_csv(solution.node_order, coordinates=coordinates, metric=instance.metric)
+    return write_tour_csv(
+        solution.node_order,
+        coordinates=coordinates,
+        metric=instance.metric,
+        names=instance.names,
+    )
 
 
 def _as_geojson(instance: TspInstance, solution: TspSolution) -> str:
     if instance.coordinates is None or instance.metric != "HAVERSINE":
         message = "Only a tour through longitudes and latitudes (HAVERSINE) can be put on a map."
         raise InvalidInstance([Problem("/metric", "not_on_a_map", message)])
-    document = write_tour_geojson(solution.node_order, instance.coordinates, cost=solution.cost)
+    document = write_tour_geojson(
+        solution.node_order,
+        instance.coordinates,
+        cost=solution.cost,
+        names=instance.names,
+        round_trip=instance.round_trip,
+    )
     return json.dumps(document)
 
 
 def _as_tour(instance: TspInstance, solution: TspSolution) -> str:
     name = "" if instance.tsplib is None else instance.tsplib_problem.name
-    return write_tour(name, solution.cost, solution.node_order)
+    return write_tour(name, solution.cost, solution.node_order, round_trip=instance.round_trip)
 
 
 READERS: Mapping[str, Callable[[bytes], Any]] = {

@@ -26,8 +26,9 @@ class Points:
     names: list[str | None] | None
 
     def instance(self) -> dict[str, Any]:
-        """The form `coordinates` of an instance, as JSON values."""
-        return {"coordinates": self.coordinates, "metric": self.metric}
+        """The form `coordinates` of an instance, with names where there are any, as JSON values."""
+        named = {} if self.names is None else {"names": self.names}
+        return {"coordinates": self.coordinates, "metric": self.metric, **named}
 
 
 def degree_complaint(longitude: float, latitude: float) -> str | None:

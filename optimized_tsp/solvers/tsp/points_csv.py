@@ -80,7 +80,8 @@ def write_tour_csv(
 ) -> str:
     """A line per visit: `position,node`, then name and coordinates where they are known.
 
-    Position and node count from 0, as in `node_order`. The way back to the first line is implied.
+    Position and node count from 0, as in `node_order`. A round trip's way back to the first line is
+    implied; an open path ends with the last one.
     """
     columns = ["position", "node"]
     if names is not None:

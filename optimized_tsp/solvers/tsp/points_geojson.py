@@ -57,14 +57,20 @@ def write_tour_geojson(
     *,
     cost: int | None = None,
     names: Sequence[str | None] | None = None,
+    round_trip: bool = True,
 ) -> dict[str, Any]:
-    """A FeatureCollection: the closed tour as a LineString, then its points in visiting order.
+    """A FeatureCollection: the tour as a LineString, then its points in visiting order.
 
-    Coordinates are [longitude, latitude] by node. Positions and nodes count from 0.
+    Coordinates are [longitude, latitude] by node. Positions and nodes count from 0. The line of a
+    round trip is closed, that of an open path (and its property `round_trip`) is not; that of a
+    single point has it twice, since a line has two positions or more (RFC 7946, section 3.1.4).
     """
-    way = [list(coordinates[node]) for node in (*node_order, node_order[0])]
+    closed = round_trip or len(node_order) == 1
+    visits = [*node_order, node_order[0]] if closed else node_order
+    way = [list(coordinates[node]) for node in visits]
     line = {"type": "LineString", "coordinates": way}
-    features = [_feature(line, {} if cost is None else {"cost": cost})]
+    about = {} if cost is None else {"cost": cost}
+    features = [_feature(line, about if round_trip else about | {"round_trip": False})]
     for position, node in enumerate(node_order):
         point = {"type": "Point", "coordinates": way[position]}
         properties: dict[str, Any] = {"position": position, "node": node}

@@ -15,12 +15,17 @@ from optimized_tsp.solvers.tsp.tsplib_text import TsplibError, read_document
 __all__ = ["read_tour", "write_tour"]
 
 
-def write_tour(name: str, cost: int, node_order: Sequence[int]) -> str:
-    """The text of a tour file; its comment gives the length as LKH writes it."""
+def write_tour(name: str, cost: int, node_order: Sequence[int], *, round_trip: bool = True) -> str:
+    """The text of a tour file; its comment gives the length as LKH writes it.
+
+    TSPLIB knows round trips only, so a second comment says where there is no way back.
+    """
+    no_way_back = "COMMENT : Open path from the first node to the last; the length is without"
     one_line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
     head = [
         f"NAME : {one_line or 'tour'}",
         f"COMMENT : Length = {cost}",
+        *([] if round_trip else [f"{no_way_back} a way back"]),
         "TYPE : TOUR",
         f"DIMENSION : {len(node_order)}",
         "TOUR_SECTION",

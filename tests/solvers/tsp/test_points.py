@@ -329,3 +329,21 @@ def test_the_points_of_a_tour_can_be_read_again() -> None:
 
 def test_points_become_an_instance() -> None:
     assert PLANE.instance() == {"coordinates": [[1.0, 2.0], [3.5, -4.0]], "metric": "EUC_2D"}
+    assert GLOBE.instance() == {
+        "coordinates": GLOBE.coordinates,
+        "metric": "HAVERSINE",
+        "names": ["Berlin", "Paris"],
+    }
+
+
+def test_an_open_path_as_a_map_has_no_way_back() -> None:
+    document = write_tour_geojson([1, 0], GLOBE.coordinates, cost=5, round_trip=False)
+    line, *points = document["features"]
+    assert line["geometry"]["coordinates"] == [[2.35, 48.85], [13.4, 52.5]]
+    assert line["properties"] == {"cost": 5, "round_trip": False}
+    assert len(points) == 2
+
+
+def test_the_line_of_a_single_point_has_two_positions() -> None:
+    document = write_tour_geojson([0], [[1.0, 2.0]], round_trip=False)
+    assert document["features"][0]["geometry"]["coordinates"] == [[1.0, 2.0], [1.0, 2.0]]

@@ -59,3 +59,11 @@ def test_broken_tours(text: str, line: int, code: str) -> None:
     with pytest.raises(TsplibError) as caught:
         read_tour(text)
     assert (caught.value.line, caught.value.code) == (line, code), str(caught.value)
+
+
+def test_an_open_path_says_that_it_is_one_and_can_be_read_again() -> None:
+    text = write_tour("path", 7, [2, 0, 1], round_trip=False)
+    comments = [line for line in text.splitlines() if line.startswith("COMMENT")]
+    assert comments[0] == "COMMENT : Length = 7"
+    assert "Open path" in comments[1]
+    assert read_tour(text) == [2, 0, 1]

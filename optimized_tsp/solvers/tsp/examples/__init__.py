@@ -9,7 +9,7 @@ from optimized_tsp.solvers.contract import Example
 
 __all__ = ["load_examples"]
 
-_NAMES = ("capitals-of-europe",)
+_NAMES = ("capitals-of-europe", "lisbon-to-helsinki")
 
 
 def load_examples() -> list[Example]:
