@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.orm import undefer
 
 from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.events.types import EventType
@@ -86,6 +87,7 @@ async def claim_next(
         .order_by(Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)
+        .options(undefer(Job.parameters))
     )
     if job is None:
         return None

@@ -60,6 +60,7 @@ class Job(Base):
 
     `run_started_at` is when the present run began and `run_time_s` what earlier runs used up, so
     that a resumed job gets the time that is left. Both, like the lease, go by the database's clock.
+    `parameters` are loaded only where asked for: an initial tour among them may be large.
     `webhook_endpoint_id` stands for the `webhook_url`; no foreign key, which would have to check
     every job of a large table.
     """
@@ -92,7 +93,7 @@ class Job(Base):
     name: Mapped[str | None] = mapped_column(Text)
     tags: Mapped[dict[str, Any]]
     warnings: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
-    parameters: Mapped[dict[str, Any]]
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, deferred=True)
     timeout_s: Mapped[float] = mapped_column(Double)
     instance_digest: Mapped[bytes] = mapped_column(ForeignKey("instances.digest"))
     submitted_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -122,6 +123,8 @@ class Solution(Base):
 
     `node_order` holds a tour; solvers whose answer is not a tour use `payload`. Cost and bound are
     integers; times are seconds of solving, over all runs. `infeasibility` is the certificate.
+    `statistics` says what the last run did; `engine` to `cp_sat_s` are those of its facts that
+    every solver names alike (see `Outcome`).
     From `pruned_at` on `node_order` and `payload` are gone; the facts stay for reporting.
     """
 
@@ -143,6 +146,11 @@ class Solution(Base):
     payload: Mapped[dict[str, Any] | None]
     infeasibility: Mapped[dict[str, Any] | None]
     statistics: Mapped[dict[str, Any] | None]
+    engine: Mapped[str | None] = mapped_column(Text)
+    proven_by: Mapped[str | None] = mapped_column(Text)
+    root_bound: Mapped[int | None] = mapped_column(BigInteger)
+    nodes: Mapped[int | None] = mapped_column(BigInteger)
+    cp_sat_s: Mapped[float | None] = mapped_column(Double)
     wall_time_s: Mapped[float | None] = mapped_column(Double)
     time_to_first_s: Mapped[float | None] = mapped_column(Double)
     time_to_best_s: Mapped[float | None] = mapped_column(Double)

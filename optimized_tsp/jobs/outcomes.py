@@ -15,7 +15,7 @@ from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.leases import Claim, locked
 from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
-from optimized_tsp.jobs.solutions import improve, raise_bound
+from optimized_tsp.jobs.solutions import explain, improve, raise_bound
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
 from optimized_tsp.jobs.transitions import Happened, change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -97,7 +97,7 @@ async def finish(
     if raise_bound(row, answer.lower_bound) or better:
         session.add(_curve_point(job, row, answer.elapsed_s))
     row.infeasibility = answer.infeasibility
-    row.statistics = answer.statistics
+    explain(row, answer.statistics)
     solution_status, stop_reason = _known(row, answer)
     if stop_reason is StopReason.CANCELLED:
         target = JobStatus.CANCELLED

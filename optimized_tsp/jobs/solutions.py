@@ -7,7 +7,9 @@ from typing import Any
 from optimized_tsp.jobs.models import Solution
 from optimized_tsp.solvers.contract import relative_gap
 
-__all__ = ["improve", "raise_bound", "stored_solution"]
+__all__ = ["explain", "improve", "raise_bound", "stored_solution"]
+
+_LARGEST_BIGINT = 2**63 - 1
 
 
 def stored_solution(row: Solution | None) -> dict[str, Any] | None:
@@ -43,6 +45,31 @@ def raise_bound(row: Solution, lower_bound: int | None) -> bool:
     row.lower_bound = lower_bound
     _set_gap(row)
     return True
+
+
+def explain(row: Solution, statistics: dict[str, Any] | None) -> None:
+    """Put what the solver did into the row; facts with names of their own into their columns.
+
+    A solver may say what it likes: what is not of a column's kind stays in `statistics` alone.
+    """
+    facts = statistics or {}
+    row.statistics = statistics
+    row.engine, row.proven_by = _text(facts.get("engine")), _text(facts.get("proven_by"))
+    row.root_bound, row.nodes = _whole(facts.get("root_bound")), _whole(facts.get("nodes"))
+    row.cp_sat_s = _number(facts.get("cp_sat_s"))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and "\0" not in value else None
+
+
+def _whole(value: object) -> int | None:
+    fits = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_BIGINT
+    return value if fits and isinstance(value, int) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _set_gap(row: Solution) -> None:

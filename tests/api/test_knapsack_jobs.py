@@ -48,6 +48,7 @@ async def test_a_worker_solves_it_and_the_solution_shows_the_items(
     assert {name: solution[name] for name in BEST} == BEST
     assert (solution["final"], solution["lower_bound"], solution["gap"]) == (True, 60, 0.0)
     assert "node_order" not in solution
+    assert solution["statistics"]["proven_by"] in {"relaxation", "cp_sat"}
     assert instance == KNAPSACK["instance"]
     assert events[0]["data"]["num_nodes"] == 3
     assert events[-1]["type"] == "job.completed"

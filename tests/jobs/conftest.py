@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -29,11 +30,16 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def submit(db: Database) -> Submit:
-    async def submit(*, timeout_s: float = 60.0, name: str | None = None) -> UUID:
+    async def submit(
+        *,
+        timeout_s: float = 60.0,
+        name: str | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> UUID:
         body = {
             "name": name,
             "tsp_instance": TRIANGLE,
-            "optimization_parameters": {"timeout": timeout_s},
+            "optimization_parameters": {"timeout": timeout_s, **(parameters or {})},
         }
         parsed = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with db.write() as session:

@@ -1,4 +1,5 @@
--- One row per job ever submitted, deleted ones included; durations in seconds.
+-- One row per job ever submitted, deleted ones included; durations in seconds. An initial tour among
+-- the parameters is left out: it may be as large as the instance.
 CREATE OR REPLACE VIEW reporting.jobs AS
 SELECT
     jobs.id AS task_id,
@@ -10,7 +11,7 @@ SELECT
     jobs.stop_reason,
     jobs.name,
     jobs.tags,
-    jobs.parameters,
+    jobs.parameters - 'initial_tour' AS parameters,
     jobs.timeout_s,
     jobs.submitted_at,
     jobs.started_at,
@@ -30,7 +31,12 @@ SELECT
     solutions.time_to_first_s,
     solutions.time_to_best_s,
     solutions.infeasibility ->> 'kind' AS infeasibility_kind,
-    solutions.statistics
+    solutions.statistics,
+    solutions.engine,
+    solutions.proven_by,
+    solutions.root_bound,
+    solutions.nodes,
+    solutions.cp_sat_s
 FROM public.jobs
 JOIN public.instances ON instances.digest = jobs.instance_digest
 LEFT JOIN public.solutions ON solutions.job_id = jobs.id;

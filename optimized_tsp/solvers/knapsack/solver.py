@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from optimized_tsp.solvers.contract import (
     Example,
@@ -80,15 +80,21 @@ class KnapsackSolver:
         search.offer(candidates.greedy())
         relaxation = Relaxation.at_break_item(candidates)
         search.limit_value(relaxation.value_bound)
+        statistics: dict[str, Any] = {"engine": "cp_sat", "root_bound": search.lower_bound}
         cores = CoreSearch(search, relaxation, seed=seed, threads=parameters.threads or 1)
+        began = time.monotonic()
         cores.run()
-        return _outcome(search, cores)
+        statistics |= {"cp_sat_s": round(time.monotonic() - began, 3), "cores": cores.cores}
+        if search.proven:
+            at_root = search.lower_bound == statistics["root_bound"]
+            statistics["proven_by"] = "relaxation" if at_root else "cp_sat"
+        return _outcome(search, statistics)
 
     def check(self, instance: KnapsackInstance, solution: KnapsackSolution) -> None:
         check_selection(instance, solution)
 
 
-def _outcome(search: Search, cores: CoreSearch) -> Outcome[KnapsackSolution]:
+def _outcome(search: Search, statistics: dict[str, Any]) -> Outcome[KnapsackSolution]:
     if search.proven:
         status, reason = SolutionStatus.OPTIMAL, StopReason.PROVEN
     else:
@@ -100,5 +106,5 @@ def _outcome(search: Search, cores: CoreSearch) -> Outcome[KnapsackSolution]:
         solution=search.solution(),
         cost=search.cost,
         lower_bound=search.lower_bound,
-        statistics={"candidates": len(search.candidates.numbers), "cores": cores.cores},
+        statistics=statistics | {"candidates": len(search.candidates.numbers)},
     )
