@@ -14,6 +14,7 @@ from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.problems import problems_of
 from optimized_tsp.jobs.schemas import submission_type
 from optimized_tsp.solvers.contract import (
+    Announcing,
     Diagnosing,
     Diagnosis,
     Formatting,
@@ -99,8 +100,13 @@ def parse_submission(
         raise InvalidInput("The submission is not valid.", problems_of(error)) from None
     instance = getattr(submission, solver.instance_field)
     parameters = submission.optimization_parameters  # type: ignore[attr-defined]
-    size = solver.size(instance)
-    problems = _over_limits(solver, size, parameters.timeout, settings)
+    problems = []
+    if isinstance(solver, Announcing):
+        size = solver.announced_size(instance)
+        problems = _over_limits(solver, size, parameters.timeout, settings)
+    if not problems:
+        size = solver.size(instance)
+        problems = _over_limits(solver, size, parameters.timeout, settings)
     if not problems:
         problems = _invalid_together(solver, instance, parameters)
     problems += _refused_webhook(submission.webhook_url, settings)
@@ -159,7 +165,7 @@ def _over_limits(
             InputProblem(
                 f"/{solver.instance_field}",
                 "too_many_nodes",
-                f"has {size.num_nodes} nodes; at most {settings.max_nodes} are accepted",
+                f"has {size.num_nodes} {size.counts}; at most {settings.max_nodes} are accepted",
             )
         )
     if size.num_edges is not None and size.num_edges > settings.max_edges:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Announcing",
     "Diagnosing",
     "Diagnosis",
     "Example",
@@ -142,10 +143,14 @@ class InfeasibilityCertificate(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class InstanceSize:
-    """What reporting stores about an instance; `num_edges` is None where edges are implicit."""
+    """What reporting stores about an instance; `num_edges` is None where edges are implicit.
+
+    `counts` is what people call that of which there are `num_nodes`.
+    """
 
     num_nodes: int
     num_edges: int | None
+    counts: str = "nodes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +280,17 @@ class Solver(Protocol[InstanceT, ParametersT, SolutionT]):
 
         Knows nothing of the algorithm: reads the instance, adds up, compares.
         """
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """What a solver may offer beside the contract: the size of an instance before it is read.
+
+    For instances that hold a text in some notation: what is too large is refused without work.
+    """
+
+    def announced_size(self, instance: Any) -> InstanceSize:
+        """At most what `size` will be; 0 where the instance does not say."""
 
 
 @runtime_checkable

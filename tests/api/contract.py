@@ -1,8 +1,9 @@
 """Generated calls against a running service: does it keep its own OpenAPI document?
 
-`make fuzz` (`python -m tests.api.contract --cases 20000`) starts a service on servers of its own and
-calls it in rounds, each with a seed of its own, until so many cases were made. A failure is printed
-with the call that repeats it. `schemathesis.toml` says what is expected beyond the document.
+`make fuzz` (`python -m tests.api.contract --cases 20000`) starts a service on servers of its own
+and calls it in rounds, each with a seed of its own, until so many cases were made. A failure is
+printed with the call that repeats it. `schemathesis.toml` says what is expected beyond the
+document.
 """
 
 from __future__ import annotations
@@ -84,22 +85,23 @@ def _call_all(servers: Servers, folder: Path, cases: int, seed: int) -> int:
 
 def _rounds(stack: RunningStack, cases: int, seed: int) -> int:
     made, failed, started = 0, 0, monotonic()
+    say = sys.stdout.write
     while made < cases:
         calls = call_service(stack.base_url, examples=_EXAMPLES_A_ROUND, seed=seed)
         made += calls.cases
         failed += not calls.passed
         if not calls.passed or not calls.cases:
-            print(calls.report)
-        print(
+            say(calls.report)
+        say(
             f"seed {seed}: {calls.cases} cases, {'passed' if calls.passed else 'FAILED'}; "
-            f"{made} of {cases} after {monotonic() - started:.0f} s",
-            flush=True,
+            f"{made} of {cases} after {monotonic() - started:.0f} s\n"
         )
+        sys.stdout.flush()
         if not calls.cases:
             return 1
         seed += 1
     defects = stack.logs().count("unexpected_error")
-    print(f"{made} cases, {failed} failed rounds, {defects} unexpected errors in the logs")
+    say(f"{made} cases, {failed} failed rounds, {defects} unexpected errors in the logs\n")
     return 1 if failed or defects else 0
 
 

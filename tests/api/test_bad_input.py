@@ -27,6 +27,7 @@ def with_instance(instance: str, rest: str = "") -> str:
 NETWORK = ', "webhook_url": "https://10.0.0.1/"'
 GOOD = '{"matrix": [[null, 1], [1, null]]}'
 COST = "/tsp_instance/edges/0/cost"
+ITEM = '{"value": 1, "weight": 1}'
 
 CASES: list[tuple[str, str, str]] = [
     # what, body, the pointer that must be named
@@ -161,6 +162,21 @@ CASES: list[tuple[str, str, str]] = [
 ]
 
 
+TOO_MUCH = [
+    ("/tsp_solver/v1/jobs", '{"tsp_instance": {"num_nodes": 1001, "edges": []}}', "1001 nodes"),
+    (
+        "/tsp_solver/v1/jobs",
+        '{"tsp_instance": {"tsplib": "TYPE: TSP\\nDIMENSION: 1001"}}',
+        "1001 nodes",
+    ),
+    (
+        "/knapsack_solver/v1/jobs",
+        f'{{"instance": {{"capacity": 1, "items": [{",".join([ITEM] * 1001)}]}}}}',
+        "1001 items",
+    ),
+]
+
+
 @pytest.fixture
 async def nothing_stored(app: FastAPI) -> Any:
     """Fails the test when it left anything in the database."""
@@ -181,6 +197,17 @@ async def test_every_bad_body_is_refused_with_a_pointer(client: httpx.AsyncClien
         pointers = [error["pointer"] for error in problem["errors"]]
         assert pointer in pointers, f"{what}: {problem}"
         assert all(error["code"] and error["message"] for error in problem["errors"]), what
+
+
+@pytest.mark.usefixtures("nothing_stored")
+@pytest.mark.parametrize(("path", "body", "has"), TOO_MUCH)
+async def test_what_is_too_large_is_told_in_the_words_of_its_problem(
+    client: httpx.AsyncClient, path: str, body: str, has: str
+) -> None:
+    response = await client.post(path, content=body, headers=JSON)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["message"] == f"has {has}; at most 1000 are accepted"
 
 
 @pytest.mark.usefixtures("nothing_stored")

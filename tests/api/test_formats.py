@@ -113,6 +113,21 @@ async def test_what_cannot_be_shown_so_is_406(client: httpx.AsyncClient, solve: 
         assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_tsplib_file_is_posted_as_it_is(client: httpx.AsyncClient, solve: Solve) -> None:
+    head = "NAME: drei\nCOMMENT: J\xfcrgen\nTYPE: TSP\nDIMENSION: 3\nEDGE_WEIGHT_TYPE: EUC_2D\n"
+    file = f"{head}NODE_COORD_SECTION\n1 0 0\n2 3 0\n3 0 4\nEOF\n".encode("latin-1")
+
+    submitted = await post(client, file, "application/x-tsplib", "?name=three")
+    broken = await post(client, file.replace(b"3 0 4", b"3 0 four"), "application/x-tsplib")
+
+    instance = (await client.get(f"{submitted.headers['location']}/instance")).json()
+    assert instance["tsplib"] == file.decode("latin-1")
+    tour = await client.get(await solve(submitted), headers={"accept": "text/csv"})
+    assert tour.text.splitlines()[0].startswith("position,node,")
+    assert broken.status_code == 422
+    assert "line 9" in broken.json()["errors"][0]["message"]
+
+
 async def test_a_broken_table_is_refused_with_its_line(client: httpx.AsyncClient) -> None:
     response = await post(client, "x,y\n1,2\n3,four\n", "text/csv")
     assert response.status_code == 422

@@ -51,7 +51,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
 
         While the job runs, ask again with the last line as `after`. As plain text all at once.
         """
-        kind = wanted_type(request.headers.get("accept", ""), [JSON, TEXT])
+        kind = wanted_type(request, [JSON, TEXT])
         most = limit if kind == JSON else _MOST_LINES
         async with services.database.read() as session:
             found = await find_log(session, scope, task_id, after=after, limit=most)

@@ -45,7 +45,7 @@ class KnapsackSolver:
     solution_type = KnapsackSolution
 
     def size(self, instance: KnapsackInstance) -> InstanceSize:
-        return InstanceSize(num_nodes=len(instance.items), num_edges=None)
+        return InstanceSize(num_nodes=len(instance.items), num_edges=None, counts="items")
 
     def validate(self, instance: KnapsackInstance) -> None:
         validate_instance(instance)

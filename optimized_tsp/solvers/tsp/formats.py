@@ -10,12 +10,14 @@ from optimized_tsp.solvers.contract import InvalidInstance, Problem
 from optimized_tsp.solvers.tsp.points_csv import read_points_csv, write_tour_csv
 from optimized_tsp.solvers.tsp.points_geojson import read_points_geojson, write_tour_geojson
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
+from optimized_tsp.solvers.tsp.tsplib_text import decode_tsplib
 from optimized_tsp.solvers.tsp.tsplib_tour import write_tour
 
 __all__ = ["READERS", "WRITERS"]
 
 CSV = "text/csv"
 GEOJSON = "application/geo+json"
+TSPLIB = "application/x-tsplib"
 TOUR = "application/x-tsplib-tour"
 
 
@@ -53,6 +55,7 @@ def _as_tour(instance: TspInstance, solution: TspSolution) -> str:
 READERS: Mapping[str, Callable[[bytes], Any]] = {
     CSV: lambda body: read_points_csv(body).instance(),
     GEOJSON: lambda body: read_points_geojson(body).instance(),
+    TSPLIB: lambda body: {"tsplib": decode_tsplib(body)},
 }
 WRITERS: Mapping[str, Callable[[Any, Any], str]] = {
     TOUR: _as_tour,

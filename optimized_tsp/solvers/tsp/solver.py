@@ -64,6 +64,13 @@ class TspSolver:
             return _size_of_file(instance)
         return InstanceSize(instance.node_count, None)
 
+    def announced_size(self, instance: TspInstance) -> InstanceSize:
+        if instance.tsplib is None:
+            return self.size(instance)
+        from optimized_tsp.solvers.tsp.tsplib import announced_size
+
+        return InstanceSize(*announced_size(instance.tsplib))
+
     def validate(self, instance: TspInstance) -> None:
         validate_instance(instance)
 

@@ -32,7 +32,7 @@ from optimized_tsp.solvers.tsp.tsplib_weights import (
 )
 from optimized_tsp.solvers.tsp.validation import largest_distance
 
-__all__ = ["TsplibError", "TsplibProblem", "decode_tsplib", "parse_tsplib"]
+__all__ = ["TsplibError", "TsplibProblem", "announced_size", "decode_tsplib", "parse_tsplib"]
 
 ProblemType = Literal["TSP", "ATSP", "HCP"]
 PlanarMetric = Literal["EUC_2D", "CEIL_2D", "MAN_2D", "MAX_2D", "ATT", "GEO"]
@@ -52,6 +52,10 @@ _FOREIGN = {
     "EDGE_DATA_FORMAT": "HCP",
     "EDGE_DATA_SECTION": "HCP",
 }
+
+
+_MOST_WORDS_AN_EDGE = 3
+"""A node, its only neighbour and the -1 after them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +115,23 @@ def parse_tsplib(text: str, *, max_nodes: int = MAX_NODES) -> TsplibProblem:
         matrix = _explicit_weights(document, num_nodes, symmetric=problem_type == "TSP")
         return replace(problem, matrix=matrix)
     return replace(problem, metric=weight_type, points=_points(document, num_nodes, weight_type))
+
+
+def announced_size(text: str) -> tuple[int, int | None]:
+    """Nodes, and edges where a file lists them, as its head says; at least as many are in it.
+
+    Nothing that is listed is read. (0, None) where the head says nothing clear.
+    """
+    try:
+        document = read_document(text)
+        num_nodes = document.dimension(MAX_NODES)
+    except TsplibError:
+        return 0, None
+    if (section := document.sections.get("EDGE_DATA_SECTION")) is not None:
+        return num_nodes, section.count_words() // _MOST_WORDS_AN_EDGE
+    if "EDGE_WEIGHT_SECTION" in document.sections:
+        return num_nodes, num_nodes * (num_nodes - 1)
+    return num_nodes, None
 
 
 def _line_of(document: Document, keyword: str) -> int | None:

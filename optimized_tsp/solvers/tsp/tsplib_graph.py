@@ -12,11 +12,19 @@ __all__ = ["read_arcs", "read_fixed_edges"]
 
 NodeList = list[tuple[int, int]]
 
+# Every fixed edge of a tour twice over, and the -1 at the end of a file with one node.
+_MOST_WORDS_A_NODE = 5
+
 
 def read_fixed_edges(document: Document, num_nodes: int) -> list[tuple[int, int]]:
     """Edges that have to be in the tour, nodes from 0, in the file's order; empty without any."""
     section = document.sections.get("FIXED_EDGES_SECTION")
-    return _pairs(section, num_nodes) if section is not None else []
+    if section is None:
+        return []
+    if section.count_words() > _MOST_WORDS_A_NODE * num_nodes:
+        message = f"A tour of {num_nodes} nodes has {num_nodes} edges; these are too many to read."
+        raise TsplibError(section.line, "too_many_fixed_edges", message)
+    return _pairs(section, num_nodes)
 
 
 def read_arcs(document: Document, num_nodes: int) -> tuple[IntArray, IntArray]:

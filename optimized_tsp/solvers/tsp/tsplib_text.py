@@ -53,8 +53,10 @@ ENTRIES = frozenset(
 _KEYWORD = re.compile(r"\n[ \t\f\v]*([A-Za-z_]\w*)[ \t]*(:?)([^\n]*)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SPACE = re.compile(r"\s")
+_ROW = re.compile(r"\S[^\n]*")
 _BLOCK_CHARS = 1_000_000
 _LONGEST_QUOTE = 40
+_MOST_ENTRIES = 10_000
 
 
 class TsplibError(ValueError):
@@ -116,9 +118,19 @@ class Section:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Number and words of every line that is not blank."""
-        for line, text in enumerate(self.text.split("\n"), self.line):
-            if words := text.split():
-                yield line, words
+        line, counted = self.line, 0
+        for match in _ROW.finditer(self.text):
+            line += self.text.count("\n", counted, match.start())
+            counted = match.start()
+            yield line, match[0].split()
+
+    def count_words(self) -> int:
+        """How many words there are; counting costs a tenth of reading them."""
+        return sum(map(len, self.blocks()))
+
+    def count_rows(self) -> int:
+        """How many lines are not blank."""
+        return sum(1 for _ in _ROW.finditer(self.text))
 
     def word(self, index: int) -> tuple[int, str]:
         """Line and text of the word with this index; the last line and nothing past the end."""
@@ -176,7 +188,7 @@ def read_document(text: str) -> Document:
     text = "\n" + text.rstrip("\x1a\n\t ")  # DOS files may end with Ctrl-Z
     document = Document()
     section: tuple[str, int] | None = None
-    line, counted, end = 0, 0, 0
+    line, counted, end, entries = 0, 0, 0, 0
     for match in _KEYWORD.finditer(text):
         line += text.count("\n", counted, match.start() + 1)
         counted = match.start() + 1
@@ -192,6 +204,10 @@ def read_document(text: str) -> Document:
             section = (keyword, line)
         else:
             _add_entry(document, Entry(keyword, match[3].strip(), line))
+            entries += 1
+            if entries > _MOST_ENTRIES:
+                message = f"More than {_MOST_ENTRIES} lines of COMMENT are not read."
+                raise TsplibError(line, "too_many_entries", message)
     document.last_line = line + text.count("\n", counted)
     _close(document, section, text[end:], line_after=document.last_line + 1)
     return document

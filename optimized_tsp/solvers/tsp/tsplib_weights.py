@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
@@ -46,14 +46,16 @@ WEIGHT_FORMATS = tuple(_FILL)
 """TSPLIB's ways to list explicit weights."""
 
 _GEO_LIMITS = (90.0, 180.0)
+_EXACT_DIGITS = 15
 
 
 def read_matrix(
     section: Section, num_nodes: int, weight_format: str, *, symmetric: bool
 ) -> IntArray:
     """Explicit weights as a matrix (n, n) of exact integers >= 0 with zeros on the diagonal."""
+    # Counted before they are read: a text of the wrong length costs little, whatever is in it.
+    _check_count(section, section.count_words(), num_nodes, weight_format)
     values = _whole_numbers(section)
-    _check_count(section, len(values), num_nodes, weight_format)
     matrix = _filled(values, num_nodes, weight_format)
     np.fill_diagonal(matrix, 0)  # whatever the file says there
     _check_weights(section, matrix, weight_format)
@@ -75,6 +77,10 @@ def read_points(
 
     Geographical ones are latitude and longitude.
     """
+    if section.count_rows() > num_nodes:
+        line, _ = next(islice(section.rows(), num_nodes, None))
+        message = f"DIMENSION says {num_nodes} nodes, but more have coordinates, from this line on."
+        raise TsplibError(line, "wrong_count", message)
     lines = list(section.rows())
     for line, words in lines:
         if len(words) != 1 + dimensions:
@@ -82,9 +88,8 @@ def read_points(
             message += f"not {len(words)} words."
             raise TsplibError(line, "wrong_count", message)
     if len(lines) != num_nodes:
-        line = lines[num_nodes][0] if len(lines) > num_nodes else section.last_line
         message = f"DIMENSION says {num_nodes} nodes, but {len(lines)} have coordinates."
-        raise TsplibError(line, "wrong_count", message)
+        raise TsplibError(section.last_line, "wrong_count", message)
     rows = _numbers(section, lines).reshape(num_nodes, 1 + dimensions)
     nodes = _node_indices(rows[:, 0], lines)
     if geographical:
@@ -156,8 +161,31 @@ def _as_they_are(words: list[str]) -> IntArray | None:
     try:
         values = np.fromiter(map(int, words), dtype=np.int64, count=len(words))
     except (ValueError, OverflowError):
-        return None
+        return _from_decimals(words)
     return np.clip(values, -COST_LIMIT, COST_LIMIT)
+
+
+def _from_decimals(words: list[str]) -> IntArray | None:
+    """Words like 12.0 or 1e3; None unless all are whole beyond doubt.
+
+    A decimal of at most 15 digits is the only such one next to its double, so it is whole where
+    the double is.
+    """
+    if max(map(len, words), default=0) > _EXACT_DIGITS:
+        return None
+    try:
+        values = np.fromiter(map(float, words), dtype=np.float64, count=len(words))
+    except ValueError:
+        return None
+    if not (np.abs(values) < COST_LIMIT).all() or (values != np.floor(values)).any():
+        return None
+    if not all(_is_zero(words[place]) for place in np.flatnonzero(values == 0)):
+        return None  # 1e-400 is not 0
+    return values.astype(np.int64)
+
+
+def _is_zero(word: str) -> bool:
+    return not word.lower().partition("e")[0].strip("+-.0")
 
 
 def _whole_number(section: Section, index: int, word: str) -> int:
@@ -166,9 +194,9 @@ def _whole_number(section: Section, index: int, word: str) -> int:
         raise TsplibError(line, "not_a_number", f"{not_a_number(word)}.")
     if abs(float(word)) >= COST_LIMIT:
         return -COST_LIMIT if word.startswith("-") else COST_LIMIT
-    mantissa, _, exponent = word.lower().partition("e")
-    if not mantissa.strip("+-.0"):
+    if _is_zero(word):
         return 0
+    _, _, exponent = word.lower().partition("e")
     if len(exponent.lstrip("+-0")) < 5:  # beyond, only a number of thousands of digits is whole
         exact = Decimal(word)
         if exact == exact.to_integral_value():
