@@ -16,23 +16,17 @@ from optimized_tsp.solvers.tsp.cp_sat_engine import (
     settle_core,
     symmetric_core,
 )
-from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph
+from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.held_karp_core import HeldKarpCore
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.polishing import polishing
 from optimized_tsp.solvers.tsp.search import Search
-from optimized_tsp.solvers.tsp.tour_finder import TourFinder, nearest_neighbour_tour
+from optimized_tsp.solvers.tsp.tours import TourSearch
 
 if TYPE_CHECKING:
     from optimized_tsp.solvers.tsp.root_stage import RootStage
 
 __all__ = ["settle_sparse", "solve_dense"]
-
-_HARD_FOR_HEURISTIC = 200
-"""Nodes from which on the heuristic's first tours are often not the best ones."""
-
-_FIRST_SLICES = 2
-_FIRST_SLICES_IF_HARD = 3
 
 _MUCH_BETTER = 0.7
 """A gap this much smaller leaves so few edges that CP-SAT is better started again on those."""
@@ -40,22 +34,14 @@ _MUCH_BETTER = 0.7
 
 def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
     """Search until the best tour is proven, all tours are ruled out, or the search is over."""
-    finder = TourFinder(search, graph, plan.threads)
-    if search.tour is None:
-        search.offer_tour(nearest_neighbour_tour(graph.costs))
-    hard = graph.num_nodes >= _HARD_FOR_HEURISTIC
-    for slices in range(_FIRST_SLICES_IF_HARD if hard else _FIRST_SLICES):
-        if not finder.too_late and not (finder.exact and slices > 0 and search.tour is not None):
-            finder.next_slice()
+    given = search.graph
+    tours = TourSearch(search, given if isinstance(given, PointGraph) else graph, plan)
+    tours.first_tour()
     search.note("first_tour_cost", search.cost)
 
-    def improve(give_up: Callable[[], bool]) -> None:
-        while not give_up() and not finder.too_late:
-            finder.next_slice(give_up)
-
-    with polishing(search, improve, enabled=plan.threads > 1 and hard):
+    with polishing(search, tours.improve, enabled=plan.threads > 1):
         _Proof(search, graph, plan).run()
-    improve(search.over)
+    tours.improve(search.over)
 
 
 def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:

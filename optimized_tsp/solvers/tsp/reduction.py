@@ -22,7 +22,7 @@ from optimized_tsp.solvers.tsp.open_ends import OpenEnds, open_ends_of
 from optimized_tsp.solvers.tsp.opened_tours import Listener, OpenedTours
 from optimized_tsp.solvers.tsp.path_infeasibility import find_path_certificate
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
-from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
+from optimized_tsp.solvers.tsp.tours.space_filling import hilbert_tour
 
 __all__ = ["Reduction", "fixed_edges_of", "reduce_instance"]
 

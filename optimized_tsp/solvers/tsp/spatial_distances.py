@@ -21,21 +21,21 @@ _BLOCK = 2_000_000
 
 
 class SpatialDistances:
-    """Exact integer distances between points of shape (n, 3).
+    """Exact integer distances between points of shape (n, 3), their `coordinates`.
 
     `points` (n, 2) is a view of them from one side, for whatever divides points by where they are.
     """
 
     def __init__(self, points: FloatArray, metric: SpatialMetric) -> None:
         self.metric = metric
-        self._points = points
+        self.coordinates = points
         with np.errstate(over="ignore"):
             flattest = int(np.ptp(points, axis=0).argmin())
         self.points: FloatArray = np.delete(points, flattest, axis=1)
 
     def between(self, a: IntArray, b: IntArray) -> IntArray:
         """Distances between nodes `a` and `b`, broadcast against each other."""
-        d = np.moveaxis(np.abs(self._points[a] - self._points[b]), -1, 0)
+        d = np.moveaxis(np.abs(self.coordinates[a] - self.coordinates[b]), -1, 0)
         return np.floor(self._length(d) + 0.5).astype(np.int64)
 
     def matrix(self) -> IntArray:
@@ -50,7 +50,7 @@ class SpatialDistances:
     def largest(self) -> float:
         """An upper bound of all distances; may be infinite."""
         with np.errstate(over="ignore"):
-            widths = np.ptp(self._points, axis=0)
+            widths = np.ptp(self.coordinates, axis=0)
             if self.metric in MOTOR_SPEEDS:  # the shorter way round is no longer than the other
                 return 100.0 * float(np.max(widths / MOTOR_SPEEDS[self.metric])) + 1.0
             return float(self._length(widths)) + 1.0

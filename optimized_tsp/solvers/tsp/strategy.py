@@ -6,11 +6,11 @@ import numpy as np
 
 from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import find_certificate
-from optimized_tsp.solvers.tsp.large_tours import improve_large_tour
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
 from optimized_tsp.solvers.tsp.search import Search
-from optimized_tsp.solvers.tsp.space_filling import hilbert_tour
+from optimized_tsp.solvers.tsp.tours import TourSearch
+from optimized_tsp.solvers.tsp.tours.space_filling import hilbert_tour
 
 __all__ = ["run"]
 
@@ -37,7 +37,9 @@ def run(search: Search, plan: Plan) -> None:
         solve_dense(search, graph.dense(), plan)
     elif isinstance(graph, PointGraph):
         search.note("engine", "none")
-        improve_large_tour(search, graph, threads=plan.threads, seed=plan.seed)
+        tours = TourSearch(search, graph, plan)
+        tours.first_tour()
+        tours.improve(search.over)
     else:
         settle_sparse(search, graph, plan)
 

@@ -1,0 +1,254 @@
+"""Lin-Kernighan chains: the search for an exchange of edges that makes the tour cheaper.
+
+A chain of steps is searched depth first, several ways wide at its first levels and one way further
+down; it ends with the first closed tour that is cheaper. Nothing is changed before that.
+(K. Helsgaun, "General k-opt submoves for the Lin-Kernighan TSP heuristic", 2009, on wide first
+levels; D. Applegate, W. Cook and A. Rohe, "Chained Lin-Kernighan for large traveling salesman
+problems", 2003.)
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.compiled import kernel
+from optimized_tsp.solvers.tsp.tours.edge_costs import COSTS, Costs, edge_cost
+from optimized_tsp.solvers.tsp.tours.flips import FLIPS, TOUR, Flips, Tour, after, before, exchange
+from optimized_tsp.solvers.tsp.tours.paths import (
+    PATHS,
+    Paths,
+    find,
+    inserted,
+    new_paths,
+    node_at,
+    rank,
+    reversed_head,
+)
+
+__all__ = ["CHAIN", "GRAPH", "Chain", "ChainGraph", "improve", "new_chain"]
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+GRAPH = f"Tuple(({COSTS}, int32[:,::1], int64[:,::1], int32[::1]))"
+ChainGraph: TypeAlias = tuple[Costs, NDArray[np.int32], IntArray, NDArray[np.int32]]
+"""Costs, neighbours (n, k) from the nearest on, what they cost (n, k), and mates (n,)."""
+
+CHAIN = f"Tuple(({PATHS}, int64[:,:,::1], int64[:,::1], int64[:,::1]))"
+Chain: TypeAlias = tuple[Paths, IntArray, IntArray, IntArray]
+"""Paths; steps (levels, ways, 7) to try, best first; (levels, head, gain, steps, next step);
+and (levels, 2) how wide: ways kept in all, and neighbours looked at for steps of two edges."""
+
+_KIND, _T3, _T4, _T5, _T6, _GAIN, _CLOSED = range(7)
+_HEAD, _OPEN_GAIN, _COUNT, _NEXT = range(4)
+_TURN, _INSERT, _TURN_BOTH = 1, 2, 3
+
+
+def new_chain(widths: list[tuple[int, int]]) -> Chain:
+    """Room for chains with so many (ways, neighbours of steps of two edges) at their levels."""
+    levels = len(widths)
+    most = max(ways for ways, _ in widths)
+    return (
+        new_paths(levels),
+        np.zeros((levels, most + 1, 7), np.int64),
+        np.zeros((levels + 1, 4), np.int64),
+        np.array(widths, np.int64),
+    )
+
+
+@kernel(f"void({CHAIN}, int64, int64, int64, int64, int64, int64, int64, int64)")
+def _keep(
+    chain: Chain, level: int, kind: int, t3: int, t4: int, t5: int, t6: int, gain: int, closed: int
+) -> None:
+    """Put a step in its place among the best of its level; drop the worst where they are many."""
+    _, steps, state, widths = chain
+    count = state[level, _COUNT]
+    at = count
+    while at > 0 and steps[level, at - 1, _GAIN] < gain:
+        at -= 1
+    if at >= widths[level, 0]:
+        return
+    for moved in range(min(count, widths[level, 0] - 1), at, -1):
+        steps[level, moved] = steps[level, moved - 1]
+    step = steps[level, at]
+    step[_KIND], step[_T3], step[_T4], step[_T5], step[_T6] = kind, t3, t4, t5, t6
+    step[_GAIN], step[_CLOSED] = gain, closed
+    state[level, _COUNT] = min(count + 1, widths[level, 0])
+
+
+@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)")
+def _find_insertions(
+    tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int, t3: int, at: int, gain: int
+) -> None:
+    """Steps of two edges: t3 and the node behind it part, the circle up to t3 is opened elsewhere.
+
+    `gain` is what is gained with the head joined to t3; `at` is the stretch of t3.
+    """
+    costs, neighbours, nearness, mates = graph
+    paths, _, _, widths = chain
+    stretches = paths[0]
+    r3 = rank(tour, paths, t3)
+    if r3 == stretches[level, at, 1]:
+        return
+    r4 = r3 + 1 if stretches[level, at, 1] > r3 else r3 - 1
+    t4 = node_at(tour, paths, r4)
+    if mates[t3] == t4:
+        return
+    gain += edge_cost(costs, t3, t4)
+    for k in range(min(widths[level, 1], neighbours.shape[1])):
+        t5 = neighbours[t4, k]
+        joined = gain - nearness[t4, k]
+        if joined <= 0:
+            break
+        if t5 in (t3, base):
+            continue
+        r5 = rank(tour, paths, t5)
+        cut = find(paths, level, r5)
+        start, end = stretches[level, cut, 0], stretches[level, cut, 1]
+        if cut > at:
+            continue
+        if cut == at:
+            if (r5 > r3) == (end > start):
+                continue
+            end = r3
+        for way in range(-1, 2, 2):
+            r6 = r5 + way
+            if r6 < min(start, end) or r6 > max(start, end):
+                continue
+            t6 = node_at(tour, paths, r6)
+            if mates[t5] == t6:
+                continue
+            kind = _INSERT if (r6 > r5) == (end > start) else _TURN_BOTH
+            opened = joined + edge_cost(costs, t5, t6)
+            _keep(chain, level, kind, t3, t4, t5, t6, opened, opened - edge_cost(costs, t6, base))
+
+
+@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")
+def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int) -> None:
+    """The best steps of a level, from the path and the gain it has."""
+    costs, neighbours, nearness, mates = graph
+    paths, _, state, widths = chain
+    stretches = paths[0]
+    head, gain = state[level, _HEAD], state[level, _OPEN_GAIN]
+    state[level, _COUNT] = 0
+    state[level, _NEXT] = 0
+    for k in range(neighbours.shape[1]):
+        t3 = neighbours[head, k]
+        joined = gain - nearness[head, k]
+        if joined <= 0:
+            break
+        if t3 == base:
+            continue
+        r3 = rank(tour, paths, t3)
+        at = find(paths, level, r3)
+        first, last = stretches[level, at, 0], stretches[level, at, 1]
+        if r3 != first:
+            t4 = node_at(tour, paths, r3 - 1 if last >= first else r3 + 1)
+            if t4 != head and mates[t3] != t4:
+                opened = joined + edge_cost(costs, t3, t4)
+                _keep(
+                    chain, level, _TURN, t3, t4, 0, 0, opened, opened - edge_cost(costs, t4, base)
+                )
+        if k < widths[level, 1]:
+            _find_insertions(tour, graph, chain, level, base, t3, at, joined)
+
+
+@kernel(f"void({TOUR}, {CHAIN}, int64, int64)")
+def _take(tour: Tour, chain: Chain, level: int, way: int) -> None:
+    """Make the path of the next level that a step leads to."""
+    paths, steps, state, _ = chain
+    step = steps[level, way]
+    r3, r4 = rank(tour, paths, step[_T3]), rank(tour, paths, step[_T4])
+    at = find(paths, level, r3)
+    if step[_KIND] == _TURN:
+        reversed_head(paths, level, at, r3, r4)
+        state[level + 1, _HEAD] = step[_T4]
+    else:
+        r5, r6 = rank(tour, paths, step[_T5]), rank(tour, paths, step[_T6])
+        inserted(paths, level, at, r3, r4, find(paths, level, r5), r5, r6)
+        state[level + 1, _HEAD] = step[_T6]
+    state[level + 1, _OPEN_GAIN] = step[_GAIN]
+
+
+@kernel(f"int64({CHAIN}, int64)")
+def _closing(chain: Chain, level: int) -> int:
+    """The step of a level that closes the cheapest tour, -1 when none is cheaper than before."""
+    _, steps, state, _ = chain
+    best, found = 0, -1
+    for way in range(state[level, _COUNT]):
+        if steps[level, way, _CLOSED] > best:
+            best, found = steps[level, way, _CLOSED], way
+    return found
+
+
+@kernel(f"int64({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")
+def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -> int:
+    """Levels of the chain found from an edge, 0 when there is none; its steps are the next ones."""
+    costs, _, _, _ = graph
+    paths, _, state, widths = chain
+    order, place = tour
+    stretches, counts, origin = paths
+    origin[0] = place[head]
+    origin[1] = 1 if after(tour, base) == head else -1
+    stretches[0, 0, 0], stretches[0, 0, 1] = 0, len(order) - 1
+    counts[0] = 1
+    state[0, _HEAD], state[0, _OPEN_GAIN] = head, edge_cost(costs, base, head)
+    level = 0
+    _find_steps(tour, graph, chain, level, base)
+    while level >= 0:
+        closing = _closing(chain, level) if state[level, _NEXT] == 0 else -1
+        if closing >= 0:
+            state[level, _NEXT] = closing + 1
+            return level + 1
+        way = state[level, _NEXT]
+        if way == state[level, _COUNT] or level + 1 == len(widths):
+            level -= 1
+            continue
+        state[level, _NEXT] += 1
+        _take(tour, chain, level, way)
+        level += 1
+        _find_steps(tour, graph, chain, level, base)
+    return 0
+
+
+@kernel(f"void({TOUR}, {FLIPS}, {CHAIN}, int64, int64, int64)")
+def _apply(tour: Tour, flips: Flips, chain: Chain, levels: int, base: int, head: int) -> None:
+    """Change the tour as the chain says, in exchanges of two edges."""
+    _, steps, state, _ = chain
+    t2 = head
+    for level in range(levels):
+        step = steps[level, state[level, _NEXT] - 1]
+        t3, t4, t5, t6 = step[_T3], step[_T4], step[_T5], step[_T6]
+        if step[_KIND] == _TURN:
+            exchange(tour, flips, base, t2, t4)
+            t2 = t4
+            continue
+        if step[_KIND] == _INSERT:
+            exchange(tour, flips, base, t2, t3)
+            exchange(tour, flips, base, t3, t6)
+            exchange(tour, flips, t3, t5, t2)
+        else:
+            exchange(tour, flips, base, t2, t6)
+            exchange(tour, flips, t2, t5, t3)
+        t2 = t6
+
+
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, int64)")
+def improve(tour: Tour, flips: Flips, graph: ChainGraph, chain: Chain, base: int) -> int:
+    """Make the tour cheaper by a chain from a node; return by how much, 0 when there is none.
+
+    The nodes it touched are in the chain's steps.
+    """
+    _, _, _, mates = graph
+    _, steps, state, _ = chain
+    for forwards in range(2):
+        head = after(tour, base) if forwards else before(tour, base)
+        if mates[base] == head:
+            continue
+        levels = _search(tour, graph, chain, base, head)
+        if levels > 0:
+            _apply(tour, flips, chain, levels, base, head)
+            return int(steps[levels - 1, state[levels - 1, _NEXT] - 1, _CLOSED])
+    return 0

@@ -1,0 +1,228 @@
+"""Exact costs of edges inside kernels, from coordinates or from a matrix.
+
+Every rule here is that of `metrics.py` and `spatial_metrics.py`, operation by operation, so that it
+equals them in every bit: the same sums, products and roots, and the C library's sines and cosines,
+which are Python's too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
+from optimized_tsp.solvers.tsp.compiled import kernel
+from optimized_tsp.solvers.tsp.distances import Distances
+from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph, PointGraph
+from optimized_tsp.solvers.tsp.metrics import EARTH_RADIUS_M, GEO_RADIUS_KM, geo_radians
+from optimized_tsp.solvers.tsp.spatial_metrics import MOTOR_SPEEDS
+
+__all__ = ["COSTS", "CostRule", "Costs", "cost_rule", "edge_cost", "edge_costs", "order_cost"]
+
+COSTS = "Tuple((int64, int64[:,::1], float64[:,::1], int64))"
+"""The type of `Costs` as kernels see it."""
+
+Costs: TypeAlias = tuple[int, IntArray, NDArray[np.float64], int]
+"""A rule, its matrix, its points (as the rule wants them), and what a missing edge costs."""
+
+FloatArray: TypeAlias = NDArray[np.float64]
+
+MATRIX, DOUBLED, EUC, CEIL, MAN, MAX, ATT, GEO, HAVERSINE, MOTORS = range(10)
+
+
+@kernel("float64(float64[:,::1], int64, int64)")
+def _square(points: FloatArray, i: int, j: int) -> float:
+    dx = points[i, 0] - points[j, 0]
+    dy = points[i, 1] - points[j, 1]
+    if points.shape[1] == 2:
+        return float(dx * dx + dy * dy)
+    dz = points[i, 2] - points[j, 2]
+    return float(dx * dx + dy * dy + dz * dz)
+
+
+@kernel("int64(int64, float64[:,::1], int64, int64)")
+def _straight(rule: int, points: FloatArray, i: int, j: int) -> int:
+    """Euclidean, rounded up or to the nearest, and ATT; the scale is in the last row."""
+    scale = float(points[points.shape[0] - 1, 0])
+    square = _square(points, i, j)
+    if rule == EUC:
+        return math.floor(scale * math.sqrt(square) + 0.5)
+    if rule == CEIL:
+        return math.ceil(scale * math.sqrt(square))
+    real = scale * math.sqrt(square / 10.0)
+    rounded = math.floor(real + 0.5)
+    return rounded + 1 if rounded < real else rounded
+
+
+@kernel("int64(int64, float64[:,::1], int64, int64)")
+def _by_axis(rule: int, points: FloatArray, i: int, j: int) -> int:
+    """Sums and maxima of the differences by coordinate; motors turn either way in the first."""
+    scale = float(points[points.shape[0] - 1, 0])
+    x: float = abs(points[i, 0] - points[j, 0])
+    y: float = abs(points[i, 1] - points[j, 1])
+    if points.shape[1] == 2:
+        if rule == MAN:
+            return math.floor(scale * (x + y) + 0.5)
+        return math.floor(scale * max(x, y) + 0.5)
+    z: float = abs(points[i, 2] - points[j, 2])
+    if rule == MAN:
+        return math.floor(x + y + z + 0.5)
+    if rule == MOTORS:
+        last = points.shape[0] - 1
+        x = min(x, abs(x - 360.0)) / points[last, 0]
+        y, z = y / points[last, 1], z / points[last, 2]
+        return math.floor(100.0 * max(x, y, z) + 0.5)
+    return math.floor(max(x, y, z) + 0.5)
+
+
+@kernel("int64(float64[:,::1], int64, int64)")
+def _geo(points: FloatArray, i: int, j: int) -> int:
+    """Points are (latitude, longitude) in radians."""
+    scale = float(points[points.shape[0] - 1, 0])
+    q1 = math.cos(points[i, 1] - points[j, 1])
+    q2 = math.cos(points[i, 0] - points[j, 0])
+    q3 = math.cos(points[i, 0] + points[j, 0])
+    cosine = 0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3)
+    angle = math.acos(max(-1.0, min(1.0, cosine)))
+    return math.floor(scale * (GEO_RADIUS_KM * angle) + 1.0)
+
+
+@kernel("int64(float64[:,::1], int64, int64)")
+def _haversine(points: FloatArray, i: int, j: int) -> int:
+    """Points are (longitude in degrees, latitude in radians, cosine of the latitude)."""
+    scale = float(points[points.shape[0] - 1, 0])
+    half_latitude = math.sin((points[j, 1] - points[i, 1]) / 2.0)
+    half_longitude = math.sin(math.radians(points[j, 0] - points[i, 0]) / 2.0)
+    h = half_latitude * half_latitude
+    h += points[i, 2] * points[j, 2] * (half_longitude * half_longitude)
+    length = 2.0 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
+    return math.floor(scale * length + 0.5)
+
+
+@kernel(f"int64({COSTS}, int64, int64)")
+def _from_matrix(costs: Costs, i: int, j: int) -> int:
+    """A doubled rule has entries 0..n-1 and exits n..2n-1; an arc goes from exit to entry."""
+    rule, matrix, _, missing = costs
+    if rule == DOUBLED:
+        n = matrix.shape[0]
+        if i < n:
+            i, j = j, i
+        if i < n or j >= n:
+            return missing
+        if i - n == j:
+            return 0
+        i -= n
+    cost = matrix[i, j]
+    return cost if cost < NO_EDGE else missing
+
+
+@kernel(f"int64({COSTS}, int64, int64)")
+def edge_cost(costs: Costs, i: int, j: int) -> int:
+    """The exact cost between two different nodes; a missing edge has its own large one."""
+    rule, _, points, _ = costs
+    if rule <= DOUBLED:
+        return _from_matrix(costs, i, j)
+    if rule in (EUC, CEIL, ATT):
+        return _straight(rule, points, i, j)
+    if rule == GEO:
+        return _geo(points, i, j)
+    if rule == HAVERSINE:
+        return _haversine(points, i, j)
+    return _by_axis(rule, points, i, j)
+
+
+@kernel(f"int64[::1]({COSTS}, int64[::1], int64[::1])")
+def edge_costs(costs: Costs, source: IntArray, target: IntArray) -> IntArray:
+    """Costs of many edges; 0 from a node to itself."""
+    priced = np.zeros(len(source), np.int64)
+    for e in range(len(source)):
+        if source[e] != target[e]:
+            priced[e] = edge_cost(costs, source[e], target[e])
+    return priced
+
+
+@kernel(f"int64({COSTS}, int32[::1])")
+def order_cost(costs: Costs, order: NDArray[np.int32]) -> int:
+    """The cost of a closed tour."""
+    total = 0
+    for place in range(len(order)):
+        total += edge_cost(costs, order[place - 1], order[place])
+    return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CostRule:
+    """What the local search needs to know of a graph; nodes are doubled where it is asymmetric.
+
+    `mates` (nodes,) has for every node the one it is joined to for good, -1 where there is none.
+    `locations` (nodes, 2 or 3) are coordinates in which near means cheap, where there are any.
+    """
+
+    costs: Costs
+    num_nodes: int
+    mates: NDArray[np.int32]
+    locations: FloatArray | None
+
+
+_PLANE = {"EUC_2D": EUC, "CEIL_2D": CEIL, "MAN_2D": MAN, "MAX_2D": MAX, "ATT": ATT}
+_SPACE = {"EUC_3D": EUC, "MAN_3D": MAN, "MAX_3D": MAX, "XRAY1": MOTORS, "XRAY2": MOTORS}
+
+
+def cost_rule(graph: Graph) -> CostRule:
+    """The costs of a graph for kernels, exactly; an arc graph is made a matrix."""
+    if isinstance(graph, PointGraph):
+        return _point_rule(graph)
+    if not isinstance(graph, DenseGraph):
+        graph = graph.dense()
+    n = graph.num_nodes
+    present = graph.costs[graph.costs != NO_EDGE]
+    # More than any tour: a tour with fewer missing edges is cheaper whatever else it costs.
+    missing = n * int(present.max(initial=0)) + 1
+    matrix = np.ascontiguousarray(graph.costs)
+    nothing = np.zeros((1, 2))
+    if graph.symmetric:
+        return CostRule((MATRIX, matrix, nothing, missing), n, _no_mates(n), None)
+    mates = np.concatenate([np.arange(n, 2 * n), np.arange(n)]).astype(np.int32)
+    return CostRule((DOUBLED, matrix, nothing, missing), 2 * n, mates, None)
+
+
+def _no_mates(num_nodes: int) -> NDArray[np.int32]:
+    return np.full(num_nodes, -1, dtype=np.int32)
+
+
+def _point_rule(graph: PointGraph) -> CostRule:
+    distances = graph.distances
+    if not isinstance(distances, Distances):
+        locations = distances.coordinates
+        scales = np.array([MOTOR_SPEEDS.get(distances.metric, (1.0, 1.0, 1.0))])
+        return _with_points(_SPACE[distances.metric], locations, scales, locations)
+    scale = distances.scale
+    points = distances.points
+    if distances.metric == "GEO":
+        angles = np.vectorize(geo_radians, otypes=[np.float64])(points)
+        return _with_points(GEO, angles, np.full((1, 2), scale), on_sphere(angles[:, ::-1]))
+    if distances.metric == "HAVERSINE":
+        latitude = [math.radians(degrees) for degrees in points[:, 1].tolist()]
+        columns = np.array([points[:, 0], latitude, [math.cos(angle) for angle in latitude]]).T
+        sphere = on_sphere(np.radians(points))
+        return _with_points(HAVERSINE, columns, np.full((1, 3), scale), sphere)
+    return _with_points(_PLANE[distances.metric], points, np.full((1, 2), scale), points)
+
+
+def _with_points(
+    rule: int, columns: FloatArray, last: FloatArray, locations: FloatArray
+) -> CostRule:
+    points = np.ascontiguousarray(np.concatenate([columns, last]))
+    n = len(columns)
+    return CostRule((rule, np.zeros((1, 1), np.int64), points, 0), n, _no_mates(n), locations)
+
+
+def on_sphere(angles: FloatArray) -> FloatArray:
+    """Points (longitude, latitude), in radians, on the unit sphere: (n, 3)."""
+    longitude, latitude = angles.T
+    flat = np.cos(latitude)
+    return np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=1)

@@ -1,0 +1,160 @@
+"""Iterated local search: a small random change, repaired; kept when the tour is no dearer for it.
+
+The change is a double bridge of three short stretches (O. Martin, S. Otto and E. Felten,
+"Large-step Markov chains for the TSP incorporating local search heuristics", 1992), local so that
+repairing it looks at a few nodes only. A queue has the nodes where an improvement may begin.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.compiled import kernel
+from optimized_tsp.solvers.tsp.tours.chains import CHAIN, GRAPH, Chain, ChainGraph, improve
+from optimized_tsp.solvers.tsp.tours.edge_costs import edge_cost
+from optimized_tsp.solvers.tsp.tours.flips import FLIPS, TOUR, Flips, Tour, exchange, take_back
+
+__all__ = ["QUEUE", "Queue", "kick_often", "new_queue", "optimise"]
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+QUEUE = "Tuple((int32[::1], boolean[::1], int64[::1]))"
+Queue: TypeAlias = tuple[NDArray[np.int32], NDArray[np.bool_], IntArray]
+"""A ring of nodes (n,), which nodes are in it (n,), and where it begins and how many are in it."""
+
+_T3, _T6 = 1, 4
+
+
+def new_queue(nodes: NDArray[np.int32]) -> Queue:
+    """A queue with all nodes, in an order."""
+    return nodes.copy(), np.ones(len(nodes), np.bool_), np.array([0, len(nodes)])
+
+
+@kernel(f"void({QUEUE}, int64)")
+def _push(queue: Queue, node: int) -> None:
+    ring, waiting, ends = queue
+    if waiting[node]:
+        return
+    at = ends[0] + ends[1]
+    ring[at - len(ring) if at >= len(ring) else at] = node
+    waiting[node] = True
+    ends[1] += 1
+
+
+@kernel(f"int64({QUEUE})")
+def _pop(queue: Queue) -> int:
+    ring, waiting, ends = queue
+    node = ring[ends[0]]
+    ends[0] = 0 if ends[0] + 1 == len(ring) else ends[0] + 1
+    ends[1] -= 1
+    waiting[node] = False
+    return int(node)
+
+
+@kernel(f"void({QUEUE}, {CHAIN})")
+def _push_touched(queue: Queue, chain: Chain) -> None:
+    """The ends of all edges that a chain has changed."""
+    _, steps, state, _ = chain
+    for level in range(len(state) - 1):
+        step = steps[level, state[level, 3] - 1]
+        for t in range(_T3, _T6 + 1 if step[0] > 1 else _T3 + 2):
+            _push(queue, step[t])
+        if step[6] > 0:
+            break
+
+
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, int64)")
+def optimise(
+    tour: Tour, flips: Flips, graph: ChainGraph, chain: Chain, queue: Queue, most: int
+) -> int:
+    """Improve until the queue is empty or so many nodes have been tried; return what was gained."""
+    gained = 0
+    ends = queue[2]
+    while ends[1] > 0 and most > 0:
+        most -= 1
+        base = _pop(queue)
+        head_gain = improve(tour, flips, graph, chain, base)
+        while head_gain > 0:
+            gained += head_gain
+            _push(queue, chain[2][0, 0])
+            _push_touched(queue, chain)
+            head_gain = improve(tour, flips, graph, chain, base)
+    return gained
+
+
+@kernel("int64(uint64[::1], int64)")
+def _random(state: NDArray[np.uint64], below: int) -> int:
+    """A number from 0 to below - 1 (G. Marsaglia, "Xorshift RNGs", 2003, with a multiplier)."""
+    x = state[0]
+    x ^= x >> np.uint64(12)
+    x ^= x << np.uint64(25)
+    x ^= x >> np.uint64(27)
+    state[0] = x
+    return int((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % below
+
+
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {QUEUE}, uint64[::1], int64)")
+def _kick(
+    tour: Tour,
+    flips: Flips,
+    graph: ChainGraph,
+    queue: Queue,
+    random: NDArray[np.uint64],
+    longest: int,
+) -> int:
+    """Turn r A B C s into r C B A s, for short stretches; return the gain, mostly negative."""
+    order, _ = tour
+    costs, _, _, mates = graph
+    n = len(order)
+    at = np.empty(5, np.int64)
+    at[0] = _random(random, n)
+    for part in range(1, 4):
+        at[part] = at[part - 1] + 1 + _random(random, longest)
+    for part in range(4):
+        at[part] %= n
+        if mates[order[at[part]]] == order[(at[part] + 1) % n]:
+            at[part] += 1  # behind the mate instead: mates stay together
+    r, a1, b1, c1 = order[at[0] % n], order[at[1] % n], order[at[2] % n], order[at[3] % n]
+    a0, b0 = order[(at[0] + 1) % n], order[(at[1] + 1) % n]
+    c0, s = order[(at[2] + 1) % n], order[(at[3] + 1) % n]
+    if r == a1 or a1 == b1 or b1 == c1 or s == r or c1 == r:
+        return 0
+    gain = edge_cost(costs, r, a0) + edge_cost(costs, a1, b0)
+    gain += edge_cost(costs, b1, c0) + edge_cost(costs, c1, s)
+    gain -= edge_cost(costs, r, c0) + edge_cost(costs, c1, b0)
+    gain -= edge_cost(costs, b1, a0) + edge_cost(costs, a1, s)
+    exchange(tour, flips, r, a0, c1)
+    exchange(tour, flips, r, c1, c0)
+    exchange(tour, flips, c1, b1, b0)
+    exchange(tour, flips, b1, a1, a0)
+    for node in (r, a0, a1, b0, b1, c0, c1, s):
+        _push(queue, node)
+    return gain
+
+
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, uint64[::1], int64, int64)")
+def kick_often(
+    tour: Tour,
+    flips: Flips,
+    graph: ChainGraph,
+    chain: Chain,
+    queue: Queue,
+    random: NDArray[np.uint64],
+    kicks: int,
+    longest: int,
+) -> int:
+    """So many kicks, each repaired or taken back; return what was gained in all."""
+    gained = 0
+    log, count = flips
+    for _ in range(kicks):
+        count[0] = 0
+        gain = _kick(tour, flips, graph, queue, random, longest)
+        gain += optimise(tour, flips, graph, chain, queue, 2**62)
+        if gain >= 0 or count[0] > len(log):
+            gained += gain
+        else:
+            take_back(tour, flips)
+    return gained

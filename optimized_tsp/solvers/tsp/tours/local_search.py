@@ -1,0 +1,72 @@
+"""Our own local search on one tour: starts anywhere, goes on in short runs, never gets worse."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.tours.chains import ChainGraph, new_chain
+from optimized_tsp.solvers.tsp.tours.edge_costs import CostRule
+from optimized_tsp.solvers.tsp.tours.kicks import kick_often, new_queue, optimise
+from optimized_tsp.solvers.tsp.tours.neighbours import Neighbours
+
+__all__ = ["FEWEST_NODES", "LocalSearch"]
+
+FEWEST_NODES = 8
+"""With fewer nodes there is nothing to kick."""
+
+_WIDTHS = [(5, 5), (3, 0), (1, 0)]
+_WIDTHS_DOUBLED = [(5, 5), (3, 3), (1, 1)]
+_LONGEST_STRETCH = 50
+_LOGGED_FLIPS = 20_000
+
+
+class LocalSearch:
+    """Improves `order`, a tour of the rule's nodes; the same seed and runs give the same tours.
+
+    `improve` and `kick` return what a run gained; they hold no lock of the interpreter.
+    """
+
+    def __init__(
+        self, rule: CostRule, neighbours: Neighbours, order: NDArray[np.int32], seed: int
+    ) -> None:
+        if rule.num_nodes < FEWEST_NODES:
+            raise ValueError(f"local search needs {FEWEST_NODES} nodes or more")
+        nodes, costs = neighbours
+        self._graph: ChainGraph = (rule.costs, nodes, costs, rule.mates)
+        self._chain = new_chain(_WIDTHS if rule.mates[0] < 0 else _WIDTHS_DOUBLED)
+        self._flips = np.zeros((_LOGGED_FLIPS, 2), np.int32), np.zeros(1, np.int64)
+        self._random = np.array([np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1])
+        self._longest = max(1, min(_LONGEST_STRETCH, (rule.num_nodes - 4) // 4))
+        self.restart(order)
+
+    def restart(self, order: NDArray[np.int32]) -> None:
+        """Go on from another tour."""
+        self.order = order.astype(np.int32)
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(order), dtype=np.int32)
+        self._tour = self.order, place
+        self._queue = new_queue(self.order)
+
+    @property
+    def settled(self) -> bool:
+        """No node is left to be tried before the next kick."""
+        return int(self._queue[2][1]) == 0
+
+    def improve(self, most: int) -> int:
+        """Improve where possible, trying so many nodes."""
+        self._flips[1][0] = 0
+        return optimise(self._tour, self._flips, self._graph, self._chain, self._queue, most)
+
+    def kick(self, kicks: int) -> int:
+        """So many kicks, each repaired or taken back."""
+        return kick_often(
+            self._tour,
+            self._flips,
+            self._graph,
+            self._chain,
+            self._queue,
+            self._random,
+            kicks,
+            self._longest,
+        )

@@ -1,0 +1,205 @@
+"""The one way to tours: a first one at once, then better and better ones until told to stop.
+
+How to use it from a strategy::
+
+    tours = TourSearch(search, graph, plan)
+    tours.first_tour()      # within a second for 10,000 nodes
+    tours.improve(give_up)  # in a thread beside a proof, or alone with search.over
+
+Both offer what they find to the search, which prices it, and go on from a better tour of somebody
+else. `graph` should be the search's own where that has coordinates: no full matrix is needed then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
+from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, PointGraph, tour_cost
+from optimized_tsp.solvers.tsp.plan import Plan
+from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.tours.construction import any_order, best_of_all
+from optimized_tsp.solvers.tsp.tours.doubling import doubled_order, pairs_to_tour
+from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule
+from optimized_tsp.solvers.tsp.tours.fast_tsp_call import FastTspCall, scaled_weights
+from optimized_tsp.solvers.tsp.tours.local_search import FEWEST_NODES, LocalSearch
+from optimized_tsp.solvers.tsp.tours.neighbours import near_neighbours
+
+__all__ = ["TourSearch"]
+
+_NEIGHBOURS = 8
+_SLICE_S = 0.04
+_OFFER_EVERY_S = 0.2
+_FIRST_KICKS_S = 0.03
+_FIRST_KICKS_S_PER_NODE = 1 / 5_000
+_FIRST_KICKS_S_AT_MOST = 0.5
+_FIRST_KICKS_PER_NODE = 20
+_ALL_KICKS_PER_NODE = 1_000
+
+_CALL_NODES = range(150, 13_000)
+"""Where a call of fast-tsp is worth its start, and its matrix the memory (340 MB)."""
+
+_CALL_START_S = 0.4
+_CALL_START_S_PER_PAIR = 2e-8
+_CALL_END_S = 0.1
+_CALL_END_S_PER_NODE = 2e-5
+
+
+class TourSearch:
+    """Finds tours of a graph for a search; one thread at a time may use it.
+
+    In a deterministic plan nothing depends on the clock, but when it stops: the same seed gives the
+    same tours in the same order, and `improve` ends after a number of kicks.
+    """
+
+    def __init__(self, search: Search, graph: Graph, plan: Plan) -> None:
+        self._search = search
+        self._graph = graph.dense() if isinstance(graph, ArcGraph) else graph
+        self._plan = plan
+        self._local: LocalSearch | None = None
+        self._cost: int | None = None
+        self._kicks_at_once = 10
+        self._nodes_at_once = 1_000
+        self._offered_at = 0.0
+
+    def first_tour(self) -> None:
+        """A good tour, from the search's own where it has one."""
+        search, graph = self._search, self._graph
+        if graph.num_nodes < FEWEST_NODES:
+            order = best_of_all(graph)
+            if order is not None:
+                search.offer_tour(order)
+            return
+        local = self._local_search()
+        while not local.settled and not search.over():
+            self._settle(local)
+        self._offer(local)
+        if self._plan.deterministic:
+            self._kick(local, _FIRST_KICKS_PER_NODE * graph.num_nodes, search.over)
+            return
+        seconds = _FIRST_KICKS_S + _FIRST_KICKS_S_PER_NODE * graph.num_nodes
+        seconds = min(seconds, _FIRST_KICKS_S_AT_MOST, 0.2 * search.remaining())
+        ends = time.monotonic() + seconds
+        self._polish(local, lambda: search.over() or time.monotonic() >= ends)
+
+    def improve(self, give_up: Callable[[], bool]) -> None:
+        """Ever better tours until `give_up()`, which is asked several times a second."""
+        if self._graph.num_nodes < FEWEST_NODES:
+            return
+        local = self._local_search()
+        if self._plan.deterministic:
+            self._kick(local, _ALL_KICKS_PER_NODE * self._graph.num_nodes, give_up)
+            return
+        call = self._start_call()
+        if call is not None:
+            try:
+                self._polish(local, lambda: give_up() or not call.running)
+                if not call.running:
+                    self._take(call)
+            finally:
+                call.stop()
+        self._polish(local, give_up)
+
+    def _local_search(self) -> LocalSearch:
+        if self._local is None:
+            self._rule = cost_rule(self._graph)
+            neighbours = near_neighbours(self._rule, _NEIGHBOURS)
+            start = self._search.tour
+            if start is None:
+                start = any_order(self._graph)
+                self._search.offer_tour(start)
+            self._local = LocalSearch(
+                self._rule, neighbours, self._nodes_of(start), self._plan.seed
+            )
+            self._cost = tour_cost(self._graph, start)
+        return self._local
+
+    def _nodes_of(self, order: IntArray) -> NDArray[np.int32]:
+        return order.astype(np.int32) if self._graph.symmetric else doubled_order(order)
+
+    def _settle(self, local: LocalSearch) -> int:
+        """One run of improvements, in about the time a slice may take."""
+        began = time.monotonic()
+        gained = local.improve(self._nodes_at_once)
+        self._nodes_at_once = _next_size(self._nodes_at_once, time.monotonic() - began)
+        return gained
+
+    def _polish(self, local: LocalSearch, give_up: Callable[[], bool]) -> None:
+        """Kick in slices, from the best tour there is."""
+        gained = 0
+        while not give_up():
+            self._follow(local)
+            if not local.settled:
+                gained += self._settle(local)
+            else:
+                began = time.monotonic()
+                gained += local.kick(self._kicks_at_once)
+                self._kicks_at_once = _next_size(self._kicks_at_once, time.monotonic() - began)
+            if gained and time.monotonic() > self._offered_at + _OFFER_EVERY_S:
+                self._offer(local)
+                gained = 0
+        if gained:
+            self._offer(local)
+
+    def _kick(self, local: LocalSearch, kicks: int, give_up: Callable[[], bool]) -> None:
+        """So many kicks, whatever time they take."""
+        while kicks > 0 and not give_up():
+            if not local.settled:
+                self._settle(local)
+                continue
+            at_once = min(kicks, self._kicks_at_once)
+            began = time.monotonic()
+            local.kick(at_once)
+            self._kicks_at_once = _next_size(self._kicks_at_once, time.monotonic() - began)
+            kicks -= at_once
+        self._offer(local)
+
+    def _offer(self, local: LocalSearch) -> None:
+        order = local.order if self._graph.symmetric else pairs_to_tour(local.order)
+        order = order.astype(np.int64)
+        self._cost = tour_cost(self._graph, order)
+        self._search.offer_tour(order)
+        self._offered_at = time.monotonic()
+
+    def _follow(self, local: LocalSearch) -> None:
+        """Go on from the search's tour where somebody else has found a better one."""
+        tour, cost = self._search.tour, self._search.cost
+        if tour is None or cost is None or (self._cost is not None and cost >= self._cost):
+            return
+        local.restart(self._nodes_of(tour))
+        self._cost = cost
+
+    def _start_call(self) -> FastTspCall | None:
+        """One call of fast-tsp for all the time that is left, where it is worth it."""
+        graph, search = self._graph, self._search
+        nodes = graph.num_nodes if graph.symmetric else 2 * graph.num_nodes
+        handing_over = _CALL_END_S + _CALL_END_S_PER_NODE * nodes
+        preparing = _CALL_START_S + _CALL_START_S_PER_PAIR * nodes * nodes
+        if nodes not in _CALL_NODES or search.remaining() < preparing + handing_over:
+            return None
+        weights = scaled_weights(self._rule, self._longest(), complete=graph.complete)
+        ends = time.monotonic() + search.remaining() - handing_over
+        return FastTspCall(weights, ends, max(1, self._plan.threads - 1))
+
+    def _take(self, call: FastTspCall) -> None:
+        order = call.result()
+        if order is not None:
+            self._search.offer_tour(order if self._graph.symmetric else pairs_to_tour(order))
+
+    def _longest(self) -> int:
+        """The cost from which on all edges may count as equally expensive."""
+        graph, tour = self._graph, self._search.tour
+        if tour is not None:
+            return max(1, 2 * int(graph.between(tour, np.roll(tour, -1)).max()))
+        if isinstance(graph, PointGraph):
+            raise TypeError("points always have a tour")
+        return max(1, int(graph.costs[graph.costs != NO_EDGE].max()))
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """Of a slice, so that it takes about as long as it should."""
+    return max(1, min(2 * size, int(size * _SLICE_S / max(seconds, 1e-5))))
