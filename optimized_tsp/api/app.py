@@ -24,6 +24,7 @@ from optimized_tsp.jobs.endpoints import build_jobs_routers
 from optimized_tsp.jobs.parser import SubmissionParser
 from optimized_tsp.jobs.requests import read_body
 from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.jobs.waiting import Waiters
 from optimized_tsp.live.endpoints import build_live_router
 from optimized_tsp.live.feed import Feed
@@ -56,7 +57,13 @@ def create_app(settings: Settings) -> FastAPI:
         parser = SubmissionParser(settings)
         waiters = Waiters()
         app.state.services = Services(
-            settings, database, bus, Authenticator(settings, database), parser, waiters
+            settings,
+            database,
+            bus,
+            Authenticator(settings, database),
+            parser,
+            waiters,
+            Submitter(database, bus, most=settings.submit_batch),
         )
         app.state.webhooks = Webhooks(settings, database, bus)
         try:

@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_timeout_s: float = Field(
         default=3600.0, gt=0, description="Largest time limit a job may ask for."
     )
+    submit_batch: int = Field(
+        default=100,
+        ge=1,
+        le=1000,
+        description="Most submissions that share a transaction when they come at the same time.",
+    )
     lease_s: float = Field(
         default=15.0,
         ge=1,

@@ -12,9 +12,12 @@ from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import repository, service
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
-from optimized_tsp.jobs.schemas import CancelledJobs, JobView
+from optimized_tsp.jobs.schemas import CancelledJobs, JobView, NoticeView
+from optimized_tsp.jobs.service import NewJob
 from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
+from optimized_tsp.jobs.submitting import Stored
 from optimized_tsp.webhooks.secrets import SecretBox
 from optimized_tsp.webhooks.service import ensure_job_secret
 
@@ -28,12 +31,18 @@ async def submit(
     replay: Replay | None = None,
     *,
     created: Callable[[UUID], None] | None = None,
-) -> tuple[UUID, bool]:
+) -> tuple[JobView, bool]:
     """Store the job, unless `replay` did so before, and ring for a worker.
 
-    Returns its id and whether it is new. `created` is called with the id before the commit: before
-    anybody can see an event of a new job.
+    Returns its status and whether it is new. `created` is called with the id before the commit:
+    before anybody can see an event of a new job. What is neither to be replayed nor tied to a
+    webhook shares a transaction with what else comes at this moment.
     """
+    if replay is None and submission.webhook_url is None:
+        job = NewJob(scope.tenant_id, submission)
+        if created is not None:
+            created(job.id)
+        return _new_view(await services.submitter.submit(job)), True
     async with services.database.write() as session:
         if submission.webhook_url is not None:
             box = SecretBox.from_settings(services.settings)
@@ -43,7 +52,38 @@ async def submit(
             created(job_id)
     if is_new:
         services.bus.announce(job_id, ring=True)
-    return job_id, is_new
+    return await view(services, scope, job_id), is_new
+
+
+def _new_view(stored: Stored) -> JobView:
+    """The status of a job that was just committed: known without reading it back."""
+    submission = stored.job.submission
+    return JobView(
+        task_id=stored.job.id,
+        solver=submission.solver,
+        version=submission.version,
+        status=JobStatus.SUBMITTED,
+        solution_status=None,
+        stop_reason=None,
+        is_infeasible=None,
+        name=submission.name,
+        tags=submission.tags,
+        submitted_at=stored.submitted_at,
+        started_at=None,
+        completed_at=None,
+        timeout=submission.timeout_s,
+        progress=0.0,
+        cost=None,
+        lower_bound=None,
+        gap=None,
+        queue_position=stored.queue_position,
+        attempt=0,
+        error=None,
+        cancel_requested=False,
+        warnings=[NoticeView(code=n.code, message=n.message) for n in submission.notices],
+        webhook_url=None,
+        webhook_id=None,
+    )
 
 
 async def view(services: Services, scope: Scope, job_id: UUID) -> JobView:

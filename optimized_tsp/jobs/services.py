@@ -13,6 +13,7 @@ from optimized_tsp.core.database import Database
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.caller import Authenticator
 from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.jobs.waiting import Waiters
 
 __all__ = ["Services", "ServicesDep"]
@@ -28,6 +29,7 @@ class Services:
     authenticator: Authenticator
     parser: SubmissionParser
     waiters: Waiters
+    submitter: Submitter
 
 
 async def _services(connection: HTTPConnection) -> Services:

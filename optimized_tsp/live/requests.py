@@ -125,16 +125,15 @@ class Requests:
         scope = Scope(self._scope.tenant_id, solver.name, solver.version)
         submission = await self._parse(solver, request.body)
         begun: list[bool] = []
-        job_id, is_new = await commands.submit(
+        view, is_new = await commands.submit(
             self._services,
             scope,
             submission,
             _replay(request, submission),
             created=lambda job_id: begun.append(follow(job_id)),
         )
-        view = await commands.view(self._services, scope, job_id)
         if not is_new and any(begun) and view.status in TERMINAL:
-            self._stream.forget(job_id)  # its last event may have been long ago
+            self._stream.forget(view.task_id)  # its last event may have been long ago
         return view
 
     def _solver(self, request: SubmitJob) -> AnySolver:

@@ -103,14 +103,13 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         body = await _body(request, services, solver, name, timeout, tag, webhook_url)
         submission = await services.parser.parse(solver, body)
         replay = None if key is None else Replay(key, submission.fingerprint())
-        job_id, _ = await commands.submit(services, scope, submission, replay)
-        response.headers["Location"] = job_path(solver, job_id)
+        view, _ = await commands.submit(services, scope, submission, replay)
+        response.headers["Location"] = job_path(solver, view.task_id)
         if wait_s:
-            view = await _wait(services, scope, job_id, wait_s)
+            view = await _wait(services, scope, view.task_id, wait_s)
             response.headers["Preference-Applied"] = f"wait={wait_s}"
             response.status_code = 200 if view.status in TERMINAL else 202
-            return view
-        return await commands.view(services, scope, job_id)
+        return view
 
 
 def _add_validate(router: APIRouter, solver: AnySolver) -> None:
