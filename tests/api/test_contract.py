@@ -1,17 +1,15 @@
-"""The running service keeps its own OpenAPI document: every check, stateful, a thousand cases."""
+"""The running service keeps its own OpenAPI document: every check, stateful, a thousand cases.
+
+`make fuzz` makes twenty thousand.
+"""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.api.contract import call_service
 from tests.conftest import StartStack
 
-ROOT = Path(__file__).parents[2]
 CASES = 1000
 
 
@@ -19,21 +17,8 @@ CASES = 1000
 def test_a_thousand_generated_calls_keep_the_document(start_stack: StartStack) -> None:
     stack = start_stack(workers=1)
 
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "schemathesis.cli", "run"),
-            f"{stack.base_url}/openapi.json",
-            *("--checks", "all", "--max-examples", "40", "--seed", "1", "--no-color"),
-            *("--request-timeout", "20", "--generation-database", "none"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    calls = call_service(stack.base_url, examples=40, seed=1)
 
-    assert done.returncode == 0, done.stdout
-    cases = re.search(r"(\d+) generated", done.stdout)
-    assert cases is not None, done.stdout
-    assert int(cases[1]) >= CASES
+    assert calls.passed, calls.report
+    assert calls.cases >= CASES
     assert "unexpected_error" not in stack.logs()

@@ -1,4 +1,7 @@
-"""With AUTH=required: every call needs a key, and a key sees its own tenant's jobs only."""
+"""With AUTH=required: every call needs a key, and a key sees what is its own tenant's only.
+
+The calls are those of the OpenAPI document, so new ones are walked as well.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from optimized_tsp.core.ids import new_id
 from optimized_tsp.jobs.services import Services
 from tests.api.conftest import JOBS, TRIANGLE
 
-UNKNOWN = {"webhook_id": str(new_id()), "delivery_id": f"msg_{new_id().hex}"}
+NOTE = {"description": "a note"}
 OPEN = {"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 
 
@@ -34,7 +37,7 @@ class Guarded:
 
     async def call(self, method: str, path: str, key: str | None) -> httpx.Response:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        body = TRIANGLE if method == "POST" and path == JOBS else None
+        body = {("POST", JOBS): TRIANGLE}.get((method, path), NOTE if method == "PATCH" else None)
         return await self.client.request(method, path, json=body, headers=headers)
 
 
@@ -60,14 +63,40 @@ async def guarded(settings: Settings) -> AsyncIterator[Guarded]:
         yield Guarded(app, client, own, other, revoked)
 
 
-def calls(app: FastAPI, task_id: str) -> list[tuple[str, str]]:
-    """Every guarded call of the tsp solver, with a real job's id."""
-    return [
-        (method.upper(), path.replace("{task_id}", task_id).format_map(UNKNOWN))
-        for path, operations in app.openapi()["paths"].items()
-        if path not in OPEN and (path.startswith("/tsp_solver/v1") or "_solver/" not in path)
-        for method in operations
-    ]
+@dataclass(frozen=True)
+class Things:
+    """What belongs to the owner of a key: ids, by the names they have in paths."""
+
+    job: str
+    ids: dict[str, str]
+
+    @staticmethod
+    async def of(guarded: Guarded) -> Things:
+        """A job, a webhook and one of its deliveries."""
+
+        async def made(path: str, body: object) -> str:
+            headers = {"authorization": f"Bearer {guarded.own}"}
+            answer = await guarded.client.post(path, json=body, headers=headers)
+            assert answer.is_success, answer.text
+            document: dict[str, str] = answer.json()
+            return document.get("task_id") or document["id"]
+
+        webhook = await made("/webhooks", {"url": "https://example.org/hook"})
+        job = await made(JOBS, TRIANGLE)
+        delivery = await made(f"/webhooks/{webhook}/test", None)
+        return Things(job, {"task_id": job, "webhook_id": webhook, "delivery_id": delivery})
+
+    def calls(self, app: FastAPI) -> list[tuple[str, str, bool]]:
+        """Every guarded call, and whether it names one of these; HEAD beside each GET.
+
+        One solver stands for all: each has the same calls.
+        """
+        return [
+            (method.upper(), path.format_map(self.ids), "{" in path)
+            for path, operations in app.openapi()["paths"].items()
+            if path not in OPEN and (path.startswith("/tsp_solver/v1") or "_solver/" not in path)
+            for method in [*operations, *(["head"] if "get" in operations else [])]
+        ]
 
 
 def wrong(key: str) -> list[str]:
@@ -84,31 +113,40 @@ def wrong(key: str) -> list[str]:
 
 
 async def test_every_call_asks_for_a_key(guarded: Guarded) -> None:
-    job = (await guarded.call("POST", JOBS, guarded.own)).json()
-    every = calls(guarded.app, job["task_id"])
-    assert len(every) >= 8
+    things = await Things.of(guarded)
+    every = things.calls(guarded.app)
+    assert len(every) >= 30
 
-    for method, path in every:
+    for method, path, _ in every:
         for key in (None, guarded.revoked, *wrong(guarded.own)):
             response = await guarded.call(method, path, key)
             assert response.status_code == 401, f"{method} {path} with {key}"
             assert response.headers["www-authenticate"] == "Bearer"
             assert response.headers["content-type"] == "application/problem+json"
-    assert (await guarded.call("GET", f"{JOBS}/{job['task_id']}", guarded.own)).status_code == 200
+    assert (await guarded.call("GET", f"{JOBS}/{things.job}", guarded.own)).status_code == 200
 
 
-async def test_another_tenants_job_does_not_exist(guarded: Guarded) -> None:
-    job = (await guarded.call("POST", JOBS, guarded.own)).json()
-    for method, path in calls(guarded.app, job["task_id"]):
-        if job["task_id"] in path:
+async def test_what_belongs_to_another_tenant_does_not_exist(guarded: Guarded) -> None:
+    things = await Things.of(guarded)
+    for method, path, names_one in things.calls(guarded.app):
+        if names_one:
             response = await guarded.call(method, path, guarded.other)
-            assert response.status_code == 404, f"{method} {path}"
+            assert response.status_code == 404, f"{method} {path}: {response.text}"
 
-    assert (await guarded.call("GET", JOBS, guarded.other)).json() == []
+    for path in (JOBS, "/webhooks"):
+        assert (await guarded.call("GET", path, guarded.other)).json() == []
     bulk = await guarded.call("DELETE", f"{JOBS}?status=Submitted", guarded.other)
     assert bulk.json() == {"cancelled": 0}
-    mine = (await guarded.call("GET", f"{JOBS}/{job['task_id']}", guarded.own)).json()
+    mine = (await guarded.call("GET", f"{JOBS}/{things.job}", guarded.own)).json()
     assert mine["status"] == "Submitted"
+
+
+async def test_with_the_owners_key_every_call_finds_what_it_names(guarded: Guarded) -> None:
+    things = await Things.of(guarded)
+    for method, path, _ in things.calls(guarded.app):
+        if method != "DELETE" and not path.endswith("/solution"):  # there is none yet
+            response = await guarded.call(method, path, guarded.own)
+            assert response.status_code not in {401, 403, 404}, f"{method} {path}: {response.text}"
 
 
 async def test_the_queue_position_counts_nobody_elses_names(guarded: Guarded) -> None:
