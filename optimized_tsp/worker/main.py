@@ -22,6 +22,7 @@ from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
 from optimized_tsp.solvers.registry import UnfitSolver, all_solvers
+from optimized_tsp.webhooks.deliverer import Deliverer, make_deliverer
 from optimized_tsp.worker.actors import ring_worker
 from optimized_tsp.worker.health import APPLICATION_NAME
 from optimized_tsp.worker.reconciler import Reconciler
@@ -57,9 +58,12 @@ async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
     async with _means(settings, database_url, redis_url) as means:
         runner = JobRunner(_name(), means, shutdown)
         rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
+        deliverer = _deliverer(means)
         always: list[asyncio.Task[Any]] = [
             asyncio.create_task(Reconciler(means).run()),
             asyncio.create_task(listen(means.bus, Channel.CONTROL, runner.look_for_cancel)),
+            asyncio.create_task(deliverer.run()),
+            asyncio.create_task(listen(means.bus, Channel.EVENTS, deliverer.wake)),
         ]
         stopping = asyncio.create_task(shutdown.wait())
         rings.start()
@@ -68,13 +72,22 @@ async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
             await asyncio.wait([stopping, *always], return_when=asyncio.FIRST_COMPLETED)
         finally:
             shutdown.set()
+            leaving = asyncio.create_task(deliverer.stop())
             await asyncio.to_thread(rings.stop, _SHUTDOWN_MS)
+            await asyncio.wait([leaving])
             runner.abandon()
             await end_tasks(always)
         # None of them ends by itself: if one did, that is a defect to die of.
-        for task in always:
+        for task in (*always, leaving):
             if not task.cancelled() and (defect := task.exception()) is not None:
                 raise defect
+
+
+def _deliverer(means: Means) -> Deliverer:
+    try:
+        return make_deliverer(means.settings, means.database)
+    except OSError as error:
+        sys.exit(f"optimized-tsp: OPTIMIZED_TSP_WEBHOOK_CA_FILE cannot be used: {error}")
 
 
 def _shutdown_signal() -> asyncio.Event:

@@ -99,7 +99,8 @@ async def receiver(
         assert task is not None
         conversations.add(task)
         task.add_done_callback(conversations.discard)
-        await stranger.serve(reader, writer)
+        with suppress(asyncio.CancelledError):  # asyncio's streams would call it an error
+            await stranger.serve(reader, writer)
 
     server = await asyncio.start_server(serve, host, 0, ssl=tls)
     stranger.port = server.sockets[0].getsockname()[1]

@@ -1,0 +1,240 @@
+"""Sends what is owed: looks for due deliveries, makes attempts side by side, records each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+import optimized_tsp
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database, WriteSession
+from optimized_tsp.core.insist import insist
+from optimized_tsp.core.outages import is_outage
+from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.webhooks import claims, outcomes
+from optimized_tsp.webhooks.address import AddressPolicy, RefusedAddress
+from optimized_tsp.webhooks.claims import Claimed
+from optimized_tsp.webhooks.outbox import message_id
+from optimized_tsp.webhooks.outcomes import Delivered, Failure
+from optimized_tsp.webhooks.resolve import SystemResolver
+from optimized_tsp.webhooks.schedule import Schedule, retry_after_s
+from optimized_tsp.webhooks.secrets import SecretBox
+from optimized_tsp.webhooks.signing import message_body, signed_headers
+from optimized_tsp.webhooks.transport import Answer, NoAnswer, Transport, trusted_authorities
+
+__all__ = ["Deliverer", "Pace", "make_deliverer"]
+
+logger = structlog.get_logger(__name__)
+
+ATTEMPT_S = 15.0
+"""An attempt takes at most so long: resolving, connecting, TLS, sending, the answer."""
+
+_USER_AGENT = f"optimized-tsp/{optimized_tsp.__version__} (webhooks)"
+# Of the worker's five connections: renewing a lease never waits for a thousand recordings.
+_CONNECTIONS = 2
+_UNSIGNED_AGAIN_S = 60.0
+_GIVE_BACK_S = 1.0
+# Looking takes at most a quarter of the time, however much there is to look through.
+_REST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a deliverer goes. Times in seconds."""
+
+    at_once: int = 128
+    """Attempts under way in this process."""
+    lease_s: float = 2 * ATTEMPT_S
+    """An attempt, and time to record it."""
+    look_every_s: float = 1.0
+    """Looks into Postgres even if nobody rings."""
+    rest_busy_s: float = 0.01
+    rest_idle_s: float = 0.1
+    """Between two looks, after one that found something or nothing: rings come in crowds."""
+    grace_s: float = 1.5
+    """For attempts under way when the process is to stop; then they are broken off."""
+
+
+def make_deliverer(settings: Settings, database: Database) -> Deliverer:
+    """The deliverer of these settings; raises OSError when the CA file cannot be read."""
+    transport = Transport(
+        AddressPolicy.from_settings(settings),
+        trusted_authorities(settings.webhook_ca_file),
+        SystemResolver(),
+        timeout_s=ATTEMPT_S,
+    )
+    box = SecretBox.from_settings(settings)
+    return Deliverer(database, transport, box, Schedule(settings.webhook_retry_delays_s), Pace())
+
+
+class Deliverer:
+    """One process's part in delivering; any number of them work side by side."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        box: SecretBox,
+        schedule: Schedule,
+        pace: Pace,
+    ) -> None:
+        self._database = database
+        self._transport = transport
+        self._box = box
+        self._schedule = schedule
+        self._pace = pace
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
+        self._woken = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._stopping = False
+        self._attempts: dict[asyncio.Task[None], Claimed] = {}
+        self._delivered: list[Delivered] = []
+
+    def wake(self, _: UUID | None = None) -> None:
+        """Something may be due: look now instead of within a second."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop`."""
+        while not self._stopping:
+            self._woken.clear()
+            begun = time.monotonic()
+            async with self._looking:
+                found = await self._look()
+            rest_s = self._pace.rest_busy_s if found else self._pace.rest_idle_s
+            await asyncio.sleep(max(rest_s, _REST * (time.monotonic() - begun)))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.look_every_s):
+                    await self._woken.wait()
+
+    async def stop(self) -> None:
+        """Claim nothing more, let attempts end for a moment, give the others back."""
+        self._stopping = True
+        self.wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.grace_s):
+                async with self._looking:  # a claim under way is ours to give back
+                    pass
+                if self._attempts:
+                    await asyncio.wait(self._attempts)
+        broken_off = dict(self._attempts)
+        await end_tasks(broken_off)
+        if broken_off or self._delivered:
+            await self._give_back(list(broken_off.values()))
+
+    async def _look(self) -> int:
+        """Record what was delivered, start an attempt for all that is due and has room here."""
+        delivered, self._delivered = self._delivered, []
+        room = 0 if self._stopping else self._pace.at_once - len(self._attempts)
+        try:
+            async with self._connections, self._database.write() as session:
+                found = await self._record_and_claim(session, delivered, room)
+        except Exception as error:
+            self._delivered += delivered
+            if not is_outage(error):
+                raise
+            logger.warning("database_unavailable", effect="no webhooks", error=repr(error))
+            return 0
+        for claimed in found:
+            attempt = asyncio.create_task(self._deliver(claimed))
+            self._attempts[attempt] = claimed
+            attempt.add_done_callback(self._ended)
+        return len(found)
+
+    async def _record_and_claim(
+        self, session: WriteSession, delivered: list[Delivered], room: int
+    ) -> list[Claimed]:
+        """One transaction for a crowd: a busy deliverer costs little more than an idle one."""
+        if delivered:
+            await outcomes.record_delivered(delivered, session=session)
+        if room <= 0:
+            return []
+        return await claims.claim_due(session, self._box, most=room, lease_s=self._pace.lease_s)
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        claimed = self._attempts.pop(attempt)
+        self.wake()  # there is room again, here and at the endpoint
+        if not attempt.cancelled() and (defect := attempt.exception()) is not None:
+            # The delivery is due again when its lease has run out.
+            logger.error("webhook_unrecorded", delivery=str(claimed.id), exc_info=defect)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        """One attempt; its success is recorded with the next look."""
+        if not claimed.secrets:
+            await self._write(partial(claims.put_off, claimed, wait_s=_UNSIGNED_AGAIN_S))
+            return
+        begun = time.monotonic()
+        outcome = await self._attempt(claimed)
+        duration_s = time.monotonic() - begun
+        if isinstance(outcome, int):
+            self._delivered.append(Delivered(claimed, outcome, duration_s))
+            return
+        logger.info(
+            "webhook_failed",
+            delivery=str(claimed.id),
+            endpoint=str(claimed.endpoint.id),
+            reason=outcome.error,
+        )
+        await self._write(
+            partial(outcomes.record_failure, claimed, outcome, duration_s, self._schedule)
+        )
+
+    async def _attempt(self, claimed: Claimed) -> int | Failure:
+        """The status when it was a 2xx."""
+        try:
+            answer = await self._send(claimed)
+        except (NoAnswer, RefusedAddress) as error:
+            return Failure(str(error))
+        except Exception:
+            # A delivery that breaks us follows the schedule too, and ends.
+            logger.exception("webhook_defect", delivery=str(claimed.id))
+            return Failure("An internal error; it was logged.")
+        if 200 <= answer.status < 300:
+            return answer.status
+        redirect = " Redirects are not followed." if 300 <= answer.status < 400 else ""
+        return Failure(
+            f"The receiver answered {answer.status}.{redirect}",
+            answer.status,
+            retry_after_s(answer.retry_after),
+        )
+
+    async def _send(self, claimed: Claimed) -> Answer:
+        body = message_body(claimed.payload)
+        signed = signed_headers(
+            message_id(claimed.id), body, secrets=claimed.secrets, at=datetime.now(UTC)
+        )
+        headers = {
+            "User-Agent": _USER_AGENT,
+            "Accept": "*/*",
+            "Content-Type": "application/json",
+            **signed,
+        }
+        return await self._transport.post(claimed.endpoint.url, headers, body)
+
+    async def _write(self, work: Callable[..., Awaitable[None]]) -> None:
+        async def once() -> None:
+            async with self._connections, self._database.write() as session:
+                await work(session=session)
+
+        await insist(once, "record a webhook")
+
+    async def _give_back(self, broken_off: list[Claimed]) -> None:
+        try:
+            async with asyncio.timeout(_GIVE_BACK_S), self._database.write() as session:
+                if self._delivered:
+                    await outcomes.record_delivered(self._delivered, session=session)
+                await claims.give_back(broken_off, session=session)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            logger.warning(
+                "database_unavailable", effect="webhooks wait for leases", error=repr(error)
+            )
