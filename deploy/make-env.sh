@@ -33,6 +33,9 @@ OPTIMIZED_TSP_APP_PASSWORD=$(password)
 OPTIMIZED_TSP_REPORTING_PASSWORD=$(password)
 OPTIMIZED_TSP_REDIS_PASSWORD=$(password)
 
+# Encrypts the secrets of webhooks in the database: a backup does not have them without this.
+OPTIMIZED_TSP_WEBHOOK_KEY=$(password)
+
 # Cores of one worker (there are two); not more than the machine has.
 OPTIMIZED_TSP_SOLVER_THREADS=$threads
 END

@@ -69,6 +69,11 @@ class DataFolder:
         return self.path / "embedded.json"
 
     @property
+    def webhook_key(self) -> Path:
+        """What encrypts the secrets of webhooks, where no setting gives a key."""
+        return self.path / "webhook.json"
+
+    @property
     def stack(self) -> Path:
         """Addresses of what is running now."""
         return self.path / "stack.json"

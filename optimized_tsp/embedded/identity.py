@@ -10,7 +10,7 @@ from pathlib import Path
 
 from optimized_tsp.embedded.folder import write_private
 
-__all__ = ["DATABASE", "HOST", "Identity", "free_port", "is_free"]
+__all__ = ["DATABASE", "HOST", "Identity", "free_port", "is_free", "webhook_key"]
 
 HOST = "127.0.0.1"
 DATABASE = "optimized_tsp"
@@ -67,6 +67,14 @@ class Identity:
     def postgres_url(self, role: str, password: str, database: str = DATABASE) -> str:
         """Address of a database of this server."""
         return f"postgresql://{role}:{password}@{HOST}:{self.postgres_port}/{database}"
+
+
+def webhook_key(path: Path) -> str:
+    """The key kept in `path`, made at the first call; without it webhooks' secrets are lost."""
+    if not path.exists():
+        write_private(path, {"webhook_key": secrets.token_hex(32)})
+    key: str = json.loads(path.read_text())["webhook_key"]
+    return key
 
 
 def is_free(host: str, port: int) -> bool:

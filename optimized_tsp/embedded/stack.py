@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from optimized_tsp.core.config import Settings
 from optimized_tsp.embedded.errors import PortTaken, ProcessFailed
 from optimized_tsp.embedded.folder import DataFolder, write_private
-from optimized_tsp.embedded.identity import is_free
+from optimized_tsp.embedded.identity import is_free, webhook_key
 from optimized_tsp.embedded.process import Order, Process, run, spawn, stop_all, wait_until
 from optimized_tsp.embedded.servers import EmbeddedServers
 from optimized_tsp.embedded.service import (
@@ -166,11 +166,17 @@ class Stack:
         )
 
     def _make_services(self, addresses: _Addresses) -> list[Process]:
+        given = self._settings.webhook_key
         env = service_env(
             {
                 "database_url": addresses.database_url,
                 "redis_url": addresses.redis_url,
                 "data_dir": str(self._folder.path),
+                "webhook_key": (
+                    webhook_key(self._folder.webhook_key)
+                    if given is None
+                    else given.get_secret_value()
+                ),
             }
         )
         host, port = self._settings.host, self._settings.port

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from optimized_tsp.core.config import ENV_PREFIX, Settings
 
@@ -127,6 +128,14 @@ def test_every_variable_is_a_setting(name: str) -> None:
     assert set(SERVICES[name]["environment"]) <= known
 
 
+def test_who_handles_webhooks_has_their_key_and_nobody_else() -> None:
+    name = f"{ENV_PREFIX}WEBHOOK_KEY"
+    having = {service for service in SERVICES if name in SERVICES[service].get("environment", {})}
+    assert having == {"api", "worker"}
+    # An .env made before there were webhooks still works: then there are none.
+    assert Settings(webhook_key=SecretStr("")).webhook_key is None
+
+
 def test_init_sql_finds_its_file_and_its_passwords() -> None:
     postgres = SERVICES["postgres"]
     assert "./init.sql:/docker-entrypoint-initdb.d/init.sql:ro" in postgres["volumes"]
@@ -152,6 +161,8 @@ def test_make_env_makes_every_password_and_keeps_an_existing_file(tmp_path: Path
     assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords.values())
     assert len(set(passwords.values())) == len(passwords) == 5
     assert int(made["OPTIMIZED_TSP_SOLVER_THREADS"]) >= 1
+    Settings(webhook_key=SecretStr(made["OPTIMIZED_TSP_WEBHOOK_KEY"]))
+    assert made["OPTIMIZED_TSP_WEBHOOK_KEY"] not in passwords.values()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = subprocess.run(command, check=False, capture_output=True, text=True)
     assert again.returncode == 1

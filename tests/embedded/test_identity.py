@@ -6,7 +6,7 @@ import socket
 import stat
 from pathlib import Path
 
-from optimized_tsp.embedded.identity import HOST, Identity, is_free
+from optimized_tsp.embedded.identity import HOST, Identity, is_free, webhook_key
 
 
 def test_passwords_and_ports_stay_over_restarts(tmp_path: Path) -> None:
@@ -29,3 +29,12 @@ def test_a_port_that_somebody_took_is_replaced_and_passwords_stay(tmp_path: Path
     assert second.valkey_port == first.valkey_port
     assert second.app_password == first.app_password
     assert Identity.load(path) == second
+
+
+def test_the_key_of_webhooks_is_made_once_and_private(tmp_path: Path) -> None:
+    path, other = tmp_path / "webhook.json", tmp_path / "other.json"
+    key = webhook_key(path)
+    assert webhook_key(path) == key
+    assert len(key) == 64
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert webhook_key(other) != key

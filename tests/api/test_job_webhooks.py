@@ -1,0 +1,187 @@
+"""`webhook_url`: an endpoint that comes with a job, and what it is owed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import func, select, text, update
+
+from optimized_tsp.core.database import Database
+from optimized_tsp.jobs.models import Instance, Job
+from optimized_tsp.jobs.services import Services
+from optimized_tsp.webhooks.models import WebhookEndpoint
+from optimized_tsp.webhooks.secrets import SecretBox, signing_secrets
+from tests.api.conftest import JOBS, TRIANGLE
+from tests.stack import WEBHOOK_KEY
+
+URL = "https://hooks.example.org/jobs?token=7"
+WITH_URL = TRIANGLE | {"webhook_url": URL}
+
+
+@pytest.fixture
+def db(app: FastAPI) -> Database:
+    services: Services = app.state.services
+    return services.database
+
+
+async def submit(client: httpx.AsyncClient, body: dict[str, Any] = WITH_URL) -> dict[str, Any]:
+    response = await client.post(JOBS, json=body)
+    assert response.status_code == 202, response.text
+    job: dict[str, Any] = response.json()
+    return job
+
+
+async def owed(client: httpx.AsyncClient, job: dict[str, Any]) -> list[str]:
+    path = f"/webhooks/{job['webhook_id']}/deliveries"
+    rows = (await client.get(path, params={"task_id": job["task_id"]})).json()
+    return [row["event_type"] for row in rows]
+
+
+async def test_the_end_of_a_job_is_owed_to_its_url(client: httpx.AsyncClient) -> None:
+    job, other = await submit(client), await submit(client, TRIANGLE)
+    assert (job["webhook_url"], other["webhook_url"]) == (URL, None)
+    assert await owed(client, job) == []
+
+    for one in (job, other):
+        await client.post(f"{JOBS}/{one['task_id']}/cancel")
+
+    assert await owed(client, job) == ["job.cancelled"]
+    (delivery,) = (await client.get(f"/webhooks/{job['webhook_id']}/deliveries")).json()
+    assert delivery["task_id"] == job["task_id"]
+    assert delivery["payload"]["data"]["status"] == "Cancelled"
+
+
+async def test_the_payload_is_the_event_of_the_feed(client: httpx.AsyncClient) -> None:
+    job = await submit(client, WITH_URL | {"tags": {"team": "north"}})
+    await client.post(f"{JOBS}/{job['task_id']}/cancel")
+    event = (await client.get(f"{JOBS}/{job['task_id']}/events")).json()[-1]
+    (delivery,) = (await client.get(f"/webhooks/{job['webhook_id']}/deliveries")).json()
+
+    assert event.pop("cursor")
+    assert delivery["payload"] == event
+    # An object, not a string that holds JSON once more
+    assert isinstance(delivery["payload"]["data"], dict)
+
+
+async def test_jobs_with_one_url_share_its_endpoint_which_is_not_listed(
+    client: httpx.AsyncClient,
+) -> None:
+    first, second = await submit(client), await submit(client)
+    third = await submit(client, WITH_URL | {"webhook_url": "https://hooks.example.org/other"})
+
+    assert first["webhook_id"] == second["webhook_id"] != third["webhook_id"]
+    assert (await client.get("/webhooks")).json() == []
+    unlisted = (await client.get("/webhooks", params={"kind": "job_url"})).json()
+    assert [row["id"] for row in unlisted] == [third["webhook_id"], first["webhook_id"]]
+    assert {row["kind"] for row in unlisted} == {"job_url"}
+    path = f"/webhooks/{first['webhook_id']}"
+    for refused in (
+        client.patch(path, json={"url": "https://example.org/"}),
+        client.post(f"{path}/rotate-secret"),
+    ):
+        assert (await refused).status_code == 409
+
+
+async def test_one_secret_signs_for_every_url_of_a_tenant(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    shown = (await client.get("/webhooks/job-secret")).json()
+    job = await submit(client)
+    assert (await client.get("/webhooks/job-secret")).json() == shown
+    assert shown["previous_valid_until"] is None
+
+    rotated = (await client.post("/webhooks/job-secret/rotate")).json()
+
+    assert (await client.get("/webhooks/job-secret")).json() == rotated
+    assert rotated["previous_valid_until"] is not None
+    async with db.read() as session:
+        (endpoint,) = await session.scalars(select(WebhookEndpoint))
+        secrets = await signing_secrets(session, endpoint, SecretBox((WEBHOOK_KEY,)))
+    assert str(endpoint.id) == job["webhook_id"]
+    assert secrets == [rotated["secret"], shown["secret"]]
+
+
+async def test_a_secret_is_there_with_the_first_job(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    await submit(client)
+    async with db.read() as session:
+        (endpoint,) = await session.scalars(select(WebhookEndpoint))
+        (secret,) = await signing_secrets(session, endpoint, SecretBox((WEBHOOK_KEY,)))
+    assert (await client.get("/webhooks/job-secret")).json()["secret"] == secret
+
+
+async def test_the_url_is_no_part_of_the_instance_but_of_what_is_repeated(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    headers = {"Idempotency-Key": "once"}
+    first = await client.post(JOBS, json=WITH_URL, headers=headers)
+    again = await client.post(JOBS, json=WITH_URL, headers=headers)
+    other = await client.post(JOBS, json=TRIANGLE, headers=headers)
+    await submit(client, TRIANGLE)
+
+    assert first.json()["task_id"] == again.json()["task_id"]
+    assert other.status_code == 422
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Instance)) == 1
+        assert await session.scalar(select(func.count()).select_from(Job)) == 2
+        assert await session.scalar(select(func.count()).select_from(WebhookEndpoint)) == 1
+
+
+async def test_a_url_that_may_not_be_called_is_refused_with_its_reason(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    for url in ("http://hooks.example.org/", "https://[::1]/", "ftp://x", "tour", "https://a b/"):
+        for path in (JOBS, f"{JOBS}/validate"):
+            response = await client.post(path, json=TRIANGLE | {"webhook_url": url})
+            assert response.status_code == 422, url
+            (problem,) = response.json()["errors"]
+            assert (problem["pointer"], problem["code"]) == ("/webhook_url", "refused_url")
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).select_from(Job)) == 0
+        assert await session.scalar(select(func.count()).select_from(WebhookEndpoint)) == 0
+
+
+async def test_beside_a_table_the_url_is_a_parameter(client: httpx.AsyncClient) -> None:
+    table = "x,y\n0,0\n3,0\n3,4\n"
+    headers = {"Content-Type": "text/csv"}
+    parameters = {"webhook_url": URL}
+
+    job = (await client.post(JOBS, content=table, headers=headers, params=parameters)).json()
+
+    assert job["webhook_url"] == URL
+    wrong = await client.post(JOBS, json=TRIANGLE, params=parameters)
+    assert wrong.json()["errors"][0]["code"] == "belongs_into_body"
+
+
+async def test_a_new_job_wakes_an_endpoint_that_was_disabled(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    job = await submit(client)
+    async with db.write() as session:
+        await session.execute(
+            update(WebhookEndpoint).values(
+                disabled_at=text("now()"), disabled_reason="It answered 410 Gone."
+            )
+        )
+    await client.post(f"{JOBS}/{job['task_id']}/cancel")
+    assert await owed(client, job) == []
+
+    other = await submit(client)
+
+    assert other["webhook_id"] == job["webhook_id"]
+    await client.post(f"{JOBS}/{other['task_id']}/cancel")
+    assert await owed(client, other) == ["job.cancelled"]
+
+
+async def test_cancelling_all_that_waits_owes_every_end(client: httpx.AsyncClient) -> None:
+    jobs = [await submit(client) for _ in range(3)]
+
+    cancelled = await client.delete(JOBS, params={"status": "Submitted"})
+
+    assert cancelled.json() == {"cancelled": 3}
+    for job in jobs:
+        assert await owed(client, job) == ["job.cancelled"]

@@ -1,0 +1,94 @@
+"""Secrets are worth nothing without the key, under another owner, or after a change of one bit."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from sqlalchemy import select, text
+from standardwebhooks import Webhook
+
+from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
+from optimized_tsp.webhooks.models import WebhookEndpoint, WebhookSecret
+from optimized_tsp.webhooks.secrets import (
+    NoWebhookKey,
+    SecretBox,
+    make_secret,
+    rotate_secret,
+    signing_secrets,
+)
+
+OLD, NEW = "an old key of at least 32 characters", "a new key of at least 32 characters"
+OWNER = new_id()
+
+
+def test_what_is_sealed_opens_for_its_owner_only() -> None:
+    box = SecretBox((OLD,))
+    sealed = box.seal("whsec_secret", OWNER)
+    assert box.open(sealed, OWNER) == "whsec_secret"
+    assert b"secret" not in sealed
+    assert box.seal("whsec_secret", OWNER) != sealed
+    for key, owner, changed in (
+        (OLD, new_id(), sealed),
+        (NEW, OWNER, sealed),
+        (OLD, OWNER, sealed[:-1] + bytes([sealed[-1] ^ 1])),
+        (OLD, OWNER, sealed[:20]),
+    ):
+        with pytest.raises(NoWebhookKey, match="another key"):
+            SecretBox((key,)).open(changed, owner)
+
+
+def test_a_new_key_beside_the_old_one_opens_both() -> None:
+    sealed = SecretBox((OLD,)).seal("whsec_1", OWNER)
+    both = SecretBox.from_settings(Settings(webhook_key=f"{NEW},{OLD}"))
+    assert both.open(sealed, OWNER) == "whsec_1"
+    assert SecretBox((NEW,)).open(both.seal("whsec_2", OWNER), OWNER) == "whsec_2"
+
+
+def test_without_a_key_nothing_is_sealed_or_opened() -> None:
+    box = SecretBox.from_settings(Settings())
+    for use in (lambda: box.seal("whsec_", OWNER), lambda: box.open(bytes(40), OWNER)):
+        with pytest.raises(NoWebhookKey, match="OPTIMIZED_TSP_WEBHOOK_KEY"):
+            use()
+
+
+def test_a_key_is_not_short_and_shown_nowhere() -> None:
+    with pytest.raises(ValueError, match="at least 32 characters") as refused:
+        Settings(webhook_key=f"{NEW},short-canary")
+    assert "canary" not in str(refused.value)
+    settings = Settings(webhook_key=NEW)
+    assert NEW not in f"{settings!r} {SecretBox.from_settings(settings)!r}"
+
+
+async def test_the_old_secret_signs_until_its_time_is_over(db: Database) -> None:
+    box = SecretBox((OLD,))
+    endpoint = WebhookEndpoint(id=OWNER, tenant_id=DEFAULT_TENANT_ID, listed=True)
+    owner = {"tenant_id": DEFAULT_TENANT_ID, "owner_id": OWNER}
+    async with db.write() as session:
+        first = make_secret(session, box, **owner)
+    async with db.write() as session:
+        second = await rotate_secret(session, box, **owner)
+
+    async with db.write() as session:
+        assert await signing_secrets(session, endpoint, box) == [second, first]
+        await session.execute(
+            text("UPDATE webhook_secrets SET valid_until = now() WHERE valid_until IS NOT NULL")
+        )
+        assert await signing_secrets(session, endpoint, box) == [second]
+    for secret in (first, second):
+        Webhook(secret)  # the library takes it as it is
+        assert 24 <= len(base64.b64decode(secret.removeprefix("whsec_"))) <= 64
+
+
+async def test_a_secret_is_in_no_repr(db: Database) -> None:
+    async with db.write() as session:
+        secret = make_secret(
+            session, SecretBox((OLD,)), tenant_id=DEFAULT_TENANT_ID, owner_id=OWNER
+        )
+    async with db.read() as session:
+        row = await session.scalar(select(WebhookSecret))
+        assert row is not None
+    assert secret not in repr(row)
+    assert secret.encode() not in row.sealed
