@@ -92,6 +92,9 @@ def solve(
     tour: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Also write the tour as a TSPLIB file.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Also draw the tour, as SVG (points only).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object instead of text.")
     ] = False,
@@ -109,6 +112,7 @@ def solve(
             seed=seed,
             route=Route(start, end, round_trip),
             tour_file=tour,
+            plot_file=plot,
             as_json=as_json,
         )
     )

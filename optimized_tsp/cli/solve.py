@@ -41,6 +41,7 @@ def run_solve(
     seed: int | None,
     route: Route,
     tour_file: Path | None,
+    plot_file: Path | None,
     as_json: bool,
 ) -> ExitCode:
     """Solve `file` and print the answer on stdout, progress on stderr; returns the exit code."""
@@ -62,6 +63,8 @@ def run_solve(
     sys.stdout.write(_as_json(report) if as_json else _as_text(report))
     if tour_file is not None and report.solution is not None:
         _write_tour(tour_file, file.stem, submission, report)
+    if plot_file is not None and report.solution is not None:
+        _write_plot(plot_file, submission, report)
     return _exit_code(report)
 
 
@@ -150,8 +153,32 @@ def _write_tour(path: Path, name: str, submission: ParsedSubmission, report: Sol
     node_order = (report.solution or {}).get("node_order", [])
     if not node_order or report.cost is None:
         raise CommandError(f"{path} is not written: there is no tour", ExitCode.ERROR)
+    _write(path, write_tour(name, report.cost, node_order, round_trip=round_trip))
+
+
+def _write_plot(path: Path, submission: ParsedSubmission, report: SolveReport) -> None:
+    """The tour as a picture; the solution stays printed where there are no points to draw."""
+    from optimized_tsp.solvers.tsp.formats import plane_of
+    from optimized_tsp.solvers.tsp.schemas import TspInstance
+    from optimized_tsp.solvers.tsp.tour_svg import write_tour_svg
+
+    points = None
+    if submission.solver == "tsp":
+        instance = TspInstance.model_validate_json(submission.payload)
+        points = plane_of(instance)
+    if points is None:
+        raise CommandError(f"{path} is not written: only points can be drawn", ExitCode.ERROR)
+    text = write_tour_svg(
+        (report.solution or {})["node_order"],
+        points.coordinates,
+        round_trip=instance.round_trip,
+        latitude_first=points.latitude_first,
+    )
+    _write(path, text)
+
+
+def _write(path: Path, text: str) -> None:
     try:
-        text = write_tour(name, report.cost, node_order, round_trip=round_trip)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}", ExitCode.ERROR) from None

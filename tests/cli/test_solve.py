@@ -94,6 +94,26 @@ def test_an_open_path_is_written_as_one(cli: Cli, tmp_path: Path) -> None:
     assert "Open path" in tour.read_text()
 
 
+def test_a_tour_is_drawn(cli: Cli, tmp_path: Path) -> None:
+    picture = tmp_path / "line.svg"
+
+    ended = cli.run("solve", cli.file("line.csv", LINE), "--open", "--plot", str(picture))
+
+    assert ended.code == 0
+    assert "<polyline" in picture.read_text()
+
+
+def test_what_has_no_points_is_not_drawn_but_answered(cli: Cli, tmp_path: Path) -> None:
+    picture = tmp_path / "t.svg"
+
+    ended = cli.run("solve", cli.file("t.json", TRIANGLE), "--plot", str(picture))
+
+    assert ended.code == 1
+    assert "only points can be drawn" in ended.err
+    assert "cost         6" in ended.out
+    assert not picture.exists()
+
+
 @pytest.mark.parametrize("option", ["--open", "--round-trip"])
 def test_options_go_before_what_the_file_says(cli: Cli, option: str) -> None:
     file = cli.file("t.json", {"tsp_instance": TRIANGLE | {"round_trip": option != "--open"}})

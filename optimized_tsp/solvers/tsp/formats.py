@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from optimized_tsp.solvers.contract import InvalidInstance, Problem
@@ -13,12 +14,31 @@ from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 from optimized_tsp.solvers.tsp.tsplib_text import decode_tsplib
 from optimized_tsp.solvers.tsp.tsplib_tour import write_tour
 
-__all__ = ["READERS", "WRITERS"]
+__all__ = ["READERS", "WRITERS", "Plane", "plane_of"]
 
 CSV = "text/csv"
 GEOJSON = "application/geo+json"
 TSPLIB = "application/x-tsplib"
 TOUR = "application/x-tsplib-tour"
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Points to draw: [x, y] each, or [latitude, longitude]."""
+
+    coordinates: list[list[float]]
+    latitude_first: bool
+
+
+def plane_of(instance: TspInstance) -> Plane | None:
+    """The points of a valid instance where they lie in a plane or on the globe, else None."""
+    coordinates, metric = instance.coordinates, str(instance.metric)
+    if instance.tsplib is not None and instance.tsplib_problem.points is not None:
+        coordinates = instance.tsplib_problem.points.tolist()
+        metric = str(instance.tsplib_problem.metric)
+    if coordinates is None or len(coordinates[0]) != 2:
+        return None
+    return Plane(coordinates, metric == "GEO")
 
 
 def _as_csv(instance: TspInstance, solution: TspSolution) -> str:
