@@ -15,6 +15,7 @@ from optimized_tsp.webhooks.transport import Transport, trusted_authorities
 from tests.webhooks.conftest import BOX, LOOPBACK
 
 LEASE_S = 1.0
+TRUSTED = trusted_authorities(None)  # once, in the process that the others are forked from
 
 
 def main(database_url: str) -> None:
@@ -25,7 +26,7 @@ def main(database_url: str) -> None:
 
 async def _deliver(database_url: str) -> None:
     database = Database(database_url, application_name="tests")
-    transport = Transport(LOOPBACK, trusted_authorities(None), SystemResolver(), timeout_s=15.0)
+    transport = Transport(LOOPBACK, TRUSTED, SystemResolver(), timeout_s=15.0)
     pace = Pace(at_once=8, lease_s=LEASE_S, look_every_s=0.02, rest_idle_s=0.01)
     deliverer = Deliverer(database, transport, BOX, Schedule((0.1,) * 9), pace)
     stop = asyncio.Event()
