@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from optimized_tsp.solvers.tsp.branching.segment_kernels import undecided_segments
-from optimized_tsp.solvers.tsp.relaxation.cut_kernels import activities
-from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutKind, CutTable, subtour
+from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutKind, subtour
+from optimized_tsp.solvers.tsp.relaxation.pool import CutPool
 from optimized_tsp.solvers.tsp.relaxation.separation import Separator
 from optimized_tsp.solvers.tsp.relaxation.support import Support
 from optimized_tsp.solvers.tsp.relaxation.tour_lp import TourLp
@@ -23,7 +23,6 @@ _SEGMENTS = 4
 _SEGMENT_TOLERANCE = 0.35
 _POOL_SETS = 3
 _POOL_TOLERANCE = 0.4
-_POOL_LOOK = 1500
 _INTEGRAL = 1e-6
 _SUBTOUR_RHS = 2
 
@@ -38,7 +37,7 @@ def candidate_columns(lp: TourLp, most: int) -> list[int]:
 def candidate_sets(lp: TourLp, separator: Separator, taken: set[bytes]) -> list[Cut]:
     """Sets whose cut is near 3, as subtour constraints; those with a key in `taken` left out."""
     support = lp.support()
-    sets = [*_segments(support, separator), *_known_sets(support, lp, separator.pool.cuts)]
+    sets = [*_segments(support, separator), *_known_sets(support, lp, separator.pool)]
     chosen = {cut.key: cut for cut in sets if cut.key not in taken}
     return list(chosen.values())
 
@@ -60,13 +59,12 @@ def _segments(support: Support, separator: Separator) -> Iterable[Cut]:
             yield cut
 
 
-def _known_sets(support: Support, lp: TourLp, pool: list[Cut]) -> Iterable[Cut]:
+def _known_sets(support: Support, lp: TourLp, pool: CutPool) -> Iterable[Cut]:
     """Sets of subtour constraints in the program and in the pool."""
-    cuts = [row.cut for row in lp.rows] + pool[-_POOL_LOOK:]
-    cuts = [cut for cut in cuts if cut.rhs == _SUBTOUR_RHS]
-    if not cuts:
-        return []
-    values = activities(support.num_nodes, *support.adjacency, *CutTable(cuts).arrays())
-    distance = np.abs(values - 3.0)
+    pooled, table = pool.content
+    cuts, table = [row.cut for row in lp.rows] + pooled, lp.table + table
+    subtours = table.rhs == _SUBTOUR_RHS
+    cuts = [cut for cut, is_subtour in zip(cuts, subtours, strict=True) if is_subtour]
+    distance = np.abs(support.slacks(table.only(subtours)) - 1.0)
     order = np.argsort(distance, kind="stable")[:_POOL_SETS]
     return [cuts[place] for place in order if distance[place] < _POOL_TOLERANCE]

@@ -122,21 +122,74 @@ def comb(handle: NDArray[np.bool_], teeth: Sequence[NDArray[np.bool_]], kind: Cu
     return cut
 
 
+@dataclass(frozen=True)
 class CutTable:
-    """Some cuts as flat arrays, for the kernels: `arrays()` in the order they take them."""
+    """Some cuts as flat arrays, for the kernels: `arrays()` in the order they take them.
 
-    def __init__(self, cuts: Sequence[Cut]) -> None:
-        self.num_cuts = len(cuts)
-        counts = [len(cut.nodes) for cut in cuts]
-        sizes = [len(cut.weights) for cut in cuts]
-        squares = np.cumsum([0, *(size * size for size in sizes)])
-        self.starts: IntArray = np.cumsum([0, *counts]).astype(np.int64)
-        self.nodes = _joined([cut.nodes for cut in cuts])
-        self.labels = _joined([cut.labels for cut in cuts])
-        self.offsets: IntArray = squares[:-1].astype(np.int64)
-        self.sizes: IntArray = np.array(sizes, dtype=np.int64)
-        self.weights = _joined([cut.weights.ravel() for cut in cuts])
-        self.rhs: IntArray = np.array([cut.rhs for cut in cuts], dtype=np.int64)
+    Cut i has its nodes and labels at `starts[i]:starts[i + 1]`, and `sizes[i]`**2 weights from
+    `offsets[i]` on.
+    """
+
+    starts: IntArray
+    nodes: IntArray
+    labels: IntArray
+    offsets: IntArray
+    sizes: IntArray
+    weights: IntArray
+    rhs: IntArray
+
+    @classmethod
+    def of(cls, cuts: Sequence[Cut]) -> CutTable:
+        """A table of these cuts."""
+        sizes: IntArray = np.array([len(cut.weights) for cut in cuts], dtype=np.int64)
+        return cls(
+            _starts(np.array([len(cut.nodes) for cut in cuts], dtype=np.int64)),
+            _joined([cut.nodes for cut in cuts]),
+            _joined([cut.labels for cut in cuts]),
+            _starts(sizes * sizes)[:-1].copy(),
+            sizes,
+            _joined([cut.weights.ravel() for cut in cuts]),
+            np.array([cut.rhs for cut in cuts], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __add__(self, other: CutTable) -> CutTable:
+        """The cuts of both tables."""
+        return CutTable(
+            np.concatenate([self.starts, other.starts[1:] + self.starts[-1]]),
+            np.concatenate([self.nodes, other.nodes]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.offsets, other.offsets + len(self.weights)]),
+            np.concatenate([self.sizes, other.sizes]),
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.rhs, other.rhs]),
+        )
+
+    def only(self, kept: NDArray[np.bool_]) -> CutTable:
+        """The cuts with a True, in the same order."""
+        counts = np.diff(self.starts)
+        of_node = np.repeat(kept, counts)
+        of_weight = np.repeat(kept, self.sizes * self.sizes)
+        sizes = self.sizes[kept]
+        return CutTable(
+            _starts(counts[kept]),
+            self.nodes[of_node],
+            self.labels[of_node],
+            _starts(sizes * sizes)[:-1].copy(),
+            sizes,
+            self.weights[of_weight],
+            self.rhs[kept],
+        )
+
+    @cached_property
+    def largest_weights(self) -> IntArray:
+        """The largest coefficient of each cut."""
+        if len(self) == 0:
+            return np.empty(0, dtype=np.int64)
+        largest: IntArray = np.maximum.reduceat(self.weights, self.offsets)
+        return largest
 
     def arrays(self) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
         """Starts, nodes, labels, offsets, sizes and weights."""
@@ -145,3 +198,9 @@ class CutTable:
 
 def _joined(parts: list[IntArray]) -> IntArray:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _starts(counts: IntArray) -> IntArray:
+    starts: IntArray = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=starts[1:])
+    return starts

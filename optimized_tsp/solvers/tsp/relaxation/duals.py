@@ -11,13 +11,13 @@ integers, in units of 2**-shift of a cost, with guards against overflow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutTable
+from optimized_tsp.solvers.tsp.relaxation.cuts import CutTable
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
 from optimized_tsp.solvers.tsp.relaxation.pricing_kernels import (
     NO_BOUND,
@@ -129,10 +129,10 @@ def finest_shift(problem: SymmetricProblem) -> int:
 def integer_duals(
     shift: int,
     node_duals: FloatArray,
-    cuts: Sequence[Cut],
+    table: CutTable,
     cut_duals: FloatArray,
-    rhs: Sequence[int] | None = None,
-    free: Sequence[bool] | None = None,
+    rhs: IntArray | None = None,
+    free: NDArray[np.bool_] | None = None,
 ) -> IntegerDuals | None:
     """Round duals down to integers; None if they are no numbers or could overflow.
 
@@ -140,23 +140,19 @@ def integer_duals(
     right-hand sides of the cuts.
     """
     unit = float(1 << shift)
-    values = np.asarray(cut_duals, dtype=np.float64)
+    values = np.maximum(cut_duals, 0.0)
     if free is not None:
-        values = np.where(np.array(free, dtype=bool), values, np.maximum(values, 0.0))
-    else:
-        values = np.maximum(values, 0.0)
+        values = np.where(free, cut_duals, values)
     if not (np.isfinite(node_duals).all() and np.isfinite(values).all()):
         return None
-    used = np.flatnonzero(np.abs(values) > _NOTHING)
-    chosen = [cuts[place] for place in used.tolist()]
-    all_sides = np.array([cut.rhs for cut in cuts] if rhs is None else rhs, dtype=np.int64)
-    sides = all_sides[used]
+    used = np.abs(values) > _NOTHING
     values = values[used]
-    heaviest = np.array([int(cut.weights.max()) for cut in chosen], dtype=np.float64)
-    single = (np.abs(node_duals).max(initial=0.0) + 4.0 * float(np.abs(values) @ heaviest)) * unit
+    sides = (table.rhs if rhs is None else rhs)[used]
+    heaviest = float(np.abs(values) @ table.largest_weights[used])
+    single = (np.abs(node_duals).max(initial=0.0) + 4.0 * heaviest) * unit
     total = (2.0 * np.abs(node_duals).sum() + float(np.abs(values) @ np.abs(sides))) * unit
     if single > _SINGLE or total > _TOTAL:
         return None
     nodes = np.floor(node_duals * unit).astype(np.int64)
     floored = np.floor(values * unit).astype(np.int64)
-    return IntegerDuals(shift, nodes, CutTable(chosen), floored, sides)
+    return IntegerDuals(shift, nodes, table.only(used), floored, sides)

@@ -17,7 +17,7 @@ __all__ = ["violated_local_cuts"]
 _CONTRACTIONS = (0.0, 1.0, 0.5)
 _SEEDS_PER_CALL = 15
 """So that a call takes a fraction of a second: between two calls one can stop."""
-_ROUNDS = 90
+_ROUNDS = 2000
 _TOLERANCE = 2e-3
 _MOST_PER_CALL = 20
 _FEWEST_CLASSES = 6

@@ -23,6 +23,9 @@ __all__ = ["local_cuts", "shortest_tour"]
 _FAR = 1e17
 _MOST_EDGES = 60
 _MOST_DENOMINATOR = 200
+_STARTS = 3
+_FEWEST_FOR_SEARCH = 9
+"""Classes from which on the dynamic program takes longer than local search."""
 
 
 @kernel("float64(float64[:, ::1], float64[:, ::1], int8[:, ::1], int64[::1])")
@@ -76,6 +79,80 @@ def shortest_tour(metric: FloatArray) -> float:
     length = np.empty((1 << last, last))
     parent = np.empty((1 << last, last), np.int8)
     return float(_shortest_tour(metric, length, parent, np.empty(last + 1, np.int64)))
+
+
+@kernel("float64(float64[:, ::1], int64[::1])")
+def _improved_tour(metric: FloatArray, order: IntArray) -> float:
+    """Make a tour shorter by reversing and by moving pieces until neither helps; its length."""
+    size = len(metric)
+    improved = True
+    while improved:
+        improved = False
+        for i in range(size - 1):
+            for j in range(i + 1, size):
+                a = order[i - 1]
+                b = order[i]
+                c = order[j]
+                d = order[(j + 1) % size]
+                if a == c or b == d:
+                    continue
+                gain = metric[a, b] + metric[c, d] - metric[a, c] - metric[b, d]
+                if gain > 1e-9:
+                    order[i : j + 1] = order[i : j + 1][::-1].copy()
+                    improved = True
+        for i in range(size):
+            a = order[i - 1]
+            b = order[i]
+            c = order[(i + 1) % size]
+            saved = metric[a, b] + metric[b, c] - metric[a, c]
+            if saved <= 1e-9:
+                continue
+            best = saved - 1e-9
+            best_place = -1
+            for j in range(size):
+                if j in (i, (i - 1) % size):
+                    continue
+                d = order[j]
+                e = order[(j + 1) % size]
+                added = metric[d, b] + metric[b, e] - metric[d, e]
+                if added < best:
+                    best = added
+                    best_place = j
+            if best_place >= 0:
+                improved = True
+                step = 1 if best_place > i else -1
+                last = best_place if best_place > i else best_place + 1
+                place = i
+                while place != last:
+                    order[place] = order[place + step]
+                    place += step
+                order[last] = b
+    length = 0.0
+    for i in range(size):
+        length += metric[order[i - 1], order[i]]
+    return length
+
+
+@kernel("float64(float64[:, ::1], float64[:, ::1], int8[:, ::1], int64[::1])")
+def _violating_tour(
+    metric: FloatArray, length: FloatArray, parent: NDArray[np.int8], order: IntArray
+) -> float:
+    """A tour shorter than 1 if there is one, found by local search if possible; its length."""
+    size = len(metric)
+    if size < _FEWEST_FOR_SEARCH:
+        return float(_shortest_tour(metric, length, parent, order))
+    best = 2.0 * _FAR
+    best_order = order.copy()
+    for _ in range(_STARTS):
+        found = _improved_tour(metric, order)
+        if found < best:
+            best = found
+            best_order[:] = order
+        np.random.shuffle(order)
+    order[:] = best_order
+    if best < 1.0 - 1e-6:
+        return best
+    return float(_shortest_tour(metric, length, parent, order))
 
 
 @kernel("void(float64[:, ::1], int64[:, ::1])")
@@ -145,7 +222,7 @@ def _separate(
         basic[edge] = projected[tails[edge], heads[edge]] + 1e-6 * np.random.random()
     metric = np.empty((size, size))
     step = np.empty((size, size), np.int64)
-    order = np.empty(size, np.int64)
+    order = np.random.permutation(size)
     column = np.empty(edges)
     direction = np.empty(edges)
     for _ in range(most_rounds):
@@ -164,7 +241,7 @@ def _separate(
         else:
             _spread(metric, tails, heads, duals, 0.0)
             _close(metric, step)
-            shortest = _shortest_tour(metric, length, parent, order)
+            shortest = _violating_tour(metric, length, parent, order)
             if shortest > _FAR:
                 return False
             if shortest >= 1.0 - 1e-7:

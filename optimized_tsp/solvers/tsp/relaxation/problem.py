@@ -34,7 +34,10 @@ class SymmetricProblem:
             limit = f"n times the largest below 2**{_COST_BITS}"
             raise ValueError(f"costs must be 0 or more, and {limit}")
         tails, heads = forced if forced is not None else (np.empty(0, np.int64),) * 2
-        middle = np.flatnonzero(present.sum(axis=1) == 2)
+        degrees = present.sum(axis=1)
+        self.dead_end = bool((degrees < 2).any())
+        """Some node has fewer than two edges, so that there is no tour."""
+        middle = np.flatnonzero(degrees == 2)
         places, others = np.nonzero(present[middle])
         self.forced = np.unique(
             np.concatenate([self.keys(tails, heads), self.keys(middle[places], others)])

@@ -13,9 +13,10 @@ from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.relaxation.cuts import Cut
 from optimized_tsp.solvers.tsp.relaxation.duals import CoreEdges, IntegerDuals
 from optimized_tsp.solvers.tsp.relaxation.highs import LpStatus
+from optimized_tsp.solvers.tsp.relaxation.pool import CutPool
 from optimized_tsp.solvers.tsp.relaxation.problem import SymmetricProblem
 from optimized_tsp.solvers.tsp.relaxation.progress import RootProgress
-from optimized_tsp.solvers.tsp.relaxation.separation import CutPool, Separator
+from optimized_tsp.solvers.tsp.relaxation.separation import Separator
 from optimized_tsp.solvers.tsp.relaxation.tour_lp import TourLp
 
 __all__ = ["Core", "RootListener", "RootRelaxation", "RootStatistics"]
@@ -127,6 +128,9 @@ class RootRelaxation:
     def run(self) -> None:
         """Raise the bound until it hardly rises any more, meets the upper bound, or `over()`."""
         began = time.monotonic()
+        if self.problem.dead_end:
+            self.infeasible = True
+            return
         with ThreadPoolExecutor(self._threads) as executor:
             separator = Separator(
                 self.order,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.relaxation.combs import violated_combs
-from optimized_tsp.solvers.tsp.relaxation.cut_kernels import activities, tighten_all
+from optimized_tsp.solvers.tsp.relaxation.cut_kernels import tighten_all
 from optimized_tsp.solvers.tsp.relaxation.cuts import (
     Cut,
     CutKind,
@@ -18,13 +18,13 @@ from optimized_tsp.solvers.tsp.relaxation.cuts import (
     cut_from_labels,
     subtour,
 )
-from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
 from optimized_tsp.solvers.tsp.relaxation.local import violated_local_cuts
+from optimized_tsp.solvers.tsp.relaxation.pool import CutPool
 from optimized_tsp.solvers.tsp.relaxation.subtour_kernels import light_cuts, light_segments
 from optimized_tsp.solvers.tsp.relaxation.support import Support
 from optimized_tsp.solvers.tsp.relaxation.tour_lp import TourLp
 
-__all__ = ["CutPool", "Effort", "Separator"]
+__all__ = ["Effort", "Separator"]
 
 _LIGHT = 2.0 - 1e-3
 _MOST_SEGMENTS = 300
@@ -47,25 +47,6 @@ class Effort:
 
     local_classes: int = 0
     local_seeds: int = 60
-
-
-@dataclass
-class CutPool:
-    """Cuts that were useful once, to look at before new ones are searched for."""
-
-    most: int = 4000
-    cuts: list[Cut] = field(default_factory=list)
-    _keys: set[bytes] = field(default_factory=set)
-
-    def add(self, cuts: Iterable[Cut]) -> None:
-        """Keep cuts; the oldest quarter goes when there are too many."""
-        for cut in cuts:
-            if cut.key not in self._keys:
-                self._keys.add(cut.key)
-                self.cuts.append(cut)
-        if len(self.cuts) > self.most:
-            self.cuts = self.cuts[self.most // 4 :]
-            self._keys = {cut.key for cut in self.cuts}
 
 
 class Separator:
@@ -107,7 +88,7 @@ class Separator:
             return added
         cuts = _most_violated(support, lp, violated_combs(support, self._next_seed()), _LEAST_COMB)
         if not self._over():
-            cuts += _most_violated(support, lp, list(self.pool.cuts), _LEAST)
+            cuts += _violated_in_pool(support, lp, self.pool)
             cuts += _tightened(support, lp, cuts)
         added += len(lp.add_cuts(cuts))
         if effort.local_classes > 0 and not self._over():
@@ -164,13 +145,6 @@ def _component_cuts(support: Support) -> Iterable[Cut]:
             yield cut
 
 
-def _slacks(support: Support, table: CutTable) -> FloatArray:
-    slack: FloatArray = (
-        activities(support.num_nodes, *support.adjacency, *table.arrays()) - table.rhs
-    )
-    return slack
-
-
 def _most_violated(
     support: Support,
     lp: TourLp,
@@ -181,10 +155,8 @@ def _most_violated(
     relative: bool = False,
 ) -> list[Cut]:
     """The cuts violated by more than `least` (times the right-hand side, if `relative`)."""
-    if not cuts:
-        return []
-    table = CutTable(cuts)
-    slack = _slacks(support, table)
+    table = CutTable.of(cuts)
+    slack = support.slacks(table)
     if relative:
         slack = slack / table.rhs
     order = np.argsort(slack, kind="stable")
@@ -192,15 +164,24 @@ def _most_violated(
     return [cut for cut in chosen if not lp.has(cut)][:most]
 
 
+def _violated_in_pool(support: Support, lp: TourLp, pool: CutPool) -> list[Cut]:
+    cuts, table = pool.content
+    slack = support.slacks(table)
+    order = np.argsort(slack, kind="stable")
+    chosen = [cuts[place] for place in order if slack[place] < -_LEAST]
+    return [cut for cut in chosen if not lp.has(cut)][:_PER_CLASS]
+
+
 def _tightened(support: Support, lp: TourLp, cuts: list[Cut]) -> list[Cut]:
     """Violated cuts made from rows of the program, and from some new cuts, by relabelling nodes."""
-    sources = [row.cut for row in lp.rows] + cuts[:_TIGHTEN_SOURCES]
-    table = CutTable(sources)
+    new = cuts[:_TIGHTEN_SOURCES]
+    sources = [row.cut for row in lp.rows] + new
+    table = lp.table + CutTable.of(new)
     origins, labels, slacks = tighten_all(
         support.num_nodes,
         *support.adjacency,
         *table.arrays(),
-        _slacks(support, table),
+        support.slacks(table),
         _TIGHTENABLE_SLACK,
         _LEAST,
         _MOST_TIGHTENED,

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
+from optimized_tsp.solvers.tsp.relaxation.cut_kernels import activities
+from optimized_tsp.solvers.tsp.relaxation.cuts import CutTable
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import (
     FloatArray,
     adjacency,
@@ -50,9 +51,11 @@ class Support:
         )
         return self.contracted(labels, count), labels
 
-    def cut_value(self, inside: NDArray[np.bool_]) -> float:
-        """The value of the edges that leave a set of nodes."""
-        return float(self.values[inside[self.tails] != inside[self.heads]].sum())
+    def slacks(self, table: CutTable) -> FloatArray:
+        """How much the solution has to spare in each cut; below 0 where it violates one."""
+        left = activities(self.num_nodes, *self.adjacency, *table.arrays())
+        slack: FloatArray = left - table.rhs
+        return slack
 
     def tour(self) -> IntArray | None:
         """The tour, if every value is 1 and the edges form one; starts at node 0."""

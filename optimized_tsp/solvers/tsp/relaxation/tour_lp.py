@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.relaxation.cut_kernels import activities, coefficients
+from optimized_tsp.solvers.tsp.relaxation.cut_kernels import coefficients
 from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutKind, CutTable
 from optimized_tsp.solvers.tsp.relaxation.duals import IntegerDuals, finest_shift, integer_duals
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
@@ -55,6 +55,8 @@ class TourLp:
         self.lp = LinearProgram()
         self.shift = finest_shift(self.problem)
         self._scale = float(2 ** max(0, self.problem.largest_cost.bit_length() - _LP_COST_BITS))
+        self.table = CutTable.of([])
+        """The cuts of the rows."""
         self._row_of: dict[bytes, Row] = {}
         self._duals: FloatArray = np.empty(0)
         nodes = self.problem.num_nodes
@@ -81,8 +83,7 @@ class TourLp:
             return 0
         tails, heads = self.problem.ends(keys)
         count, nodes = len(keys), self.problem.num_nodes
-        table = CutTable([row.cut for row in self.rows])
-        starts, edges, values = coefficients(nodes, tails, heads, *table.arrays())
+        starts, edges, values = coefficients(nodes, tails, heads, *self.table.arrays())
         cut_rows = np.repeat(np.arange(len(self.rows)), np.diff(starts)) + nodes
         every = np.arange(count)
         matrix = csr_array(
@@ -134,7 +135,8 @@ class TourLp:
         """Add rows of cuts that are not there yet."""
         if not rows:
             return
-        table = CutTable([row.cut for row in rows])
+        table = CutTable.of([row.cut for row in rows])
+        self.table += table
         vectors = coefficients(self.problem.num_nodes, self.tails, self.heads, *table.arrays())
         lower = np.array([row.lower for row in rows], dtype=np.float64)
         upper = np.array([_FREE if row.upper is None else row.upper for row in rows], np.float64)
@@ -152,10 +154,12 @@ class TourLp:
         """Delete cuts by their numbers."""
         if not places:
             return
-        gone = set(places)
+        kept = np.ones(len(self.rows), dtype=bool)
+        kept[places] = False
         for place in places:
             del self._row_of[self.rows[place].cut.key]
-        self.rows = [row for place, row in enumerate(self.rows) if place not in gone]
+        self.rows = [row for row, stays in zip(self.rows, kept.tolist(), strict=True) if stays]
+        self.table = self.table.only(kept)
         self.lp.delete_rows(np.array(places) + self.problem.num_nodes)
 
     def purge(self, most_age: int, at_least: int) -> list[Cut]:
@@ -163,7 +167,7 @@ class TourLp:
 
         Nothing is deleted when there are only `at_least` or fewer. Returns the deleted cuts.
         """
-        slacks = self.slacks(CutTable([row.cut for row in self.rows]))
+        slacks = self.slacks()
         old = []
         for place, (row, slack) in enumerate(zip(self.rows, slacks.tolist(), strict=True)):
             row.age = row.age + 1 if slack > _SLACK else 0
@@ -199,12 +203,9 @@ class TourLp:
             self.problem.num_nodes, self.tails[used], self.heads[used], self.values[used]
         )
 
-    def slacks(self, table: CutTable) -> FloatArray:
-        """How much the solution has to spare in each cut; below 0 where it violates one."""
-        support = self.support(1e-9)
-        left = activities(self.problem.num_nodes, *support.adjacency, *table.arrays())
-        slack: FloatArray = left - table.rhs
-        return slack
+    def slacks(self) -> FloatArray:
+        """How much the solution has to spare in each row, as a cut."""
+        return self.support(1e-9).slacks(self.table)
 
     @property
     def raw_duals(self) -> FloatArray:
@@ -233,10 +234,10 @@ class TourLp:
         return integer_duals(
             shift,
             duals[:nodes],
-            [row.cut for row in self.rows],
+            self.table,
             duals[nodes:],
-            [row.lower for row in self.rows],
-            [row.upper is not None for row in self.rows],
+            np.array([row.lower for row in self.rows], dtype=np.int64),
+            np.array([row.upper is not None for row in self.rows], dtype=bool),
         )
 
     def count_kinds(self) -> dict[CutKind, int]:
