@@ -87,6 +87,7 @@ class Servers:
     """The servers of a test run, without the safety at a power cut that tests do not need."""
 
     def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
         self._embedded = EmbeddedServers(folder, durable=False)
         self.identity = self._embedded.identity
         self._finished: list[str] = []
@@ -128,6 +129,10 @@ class Servers:
     def run_sql(self, statement: str, *, database: str = "postgres") -> str:
         """Run SQL as superuser, through psql."""
         return self._embedded.postgres.run_sql(statement, database=database)
+
+    def logs(self) -> str:
+        """Everything the servers printed until now."""
+        return "\n".join(log.read_text() for log in sorted(self._folder.logs.glob("*.log")))
 
     def flush_redis(self) -> None:
         """Forget every ring."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+from standardwebhooks import Webhook
 
+from optimized_tsp.embedded.identity import free_port, is_free
+from optimized_tsp.embedded.process import wait_until
+from tests.conftest import StartStack
 from tests.stack import RunningStack, TestDatabase
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WRITTEN_URL = "http://127.0.0.1:8000"
+OTHER = "whsec_" + "c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgcmVhbGx5"
 
 
 def examples(language: str) -> list[str]:
@@ -52,7 +59,7 @@ def test_the_curl_example_solves_a_problem(running_stack: RunningStack) -> None:
 async def test_the_python_example_watches_a_job_and_the_sql_finds_it(
     running_stack: RunningStack, database: TestDatabase
 ) -> None:
-    (program,) = examples("python")
+    program, _ = examples("python")
     (query,) = examples("sql")
 
     printed = run([sys.executable, "-"], program.replace(WRITTEN_URL, running_stack.base_url))
@@ -65,6 +72,52 @@ async def test_the_python_example_watches_a_job_and_the_sql_finds_it(
         row = (await connection.execute(text(query.strip().rstrip(";")))).one()
     await engine.dispose()
     assert (row.status, row.cost, row.gap) == ("Completed", 14, 0.0)
+
+
+def test_the_receiver_of_webhooks_handles_what_is_signed_and_fresh_once(
+    start_stack: StartStack,
+) -> None:
+    program = examples("python")[1]
+    (setup,) = [example for example in examples("sh") if "WEBHOOK" in example]
+    start, tell_secret = setup.strip().splitlines()
+    settings = dict(re.findall(r"OPTIMIZED_TSP_(\w+)=(\S+)", start))
+    stack = start_stack(**{name.lower(): value for name, value in settings.items()})
+    asked = tell_secret.replace(WRITTEN_URL, stack.base_url) + '; printf %s "$WEBHOOK_SECRET"'
+    secret, port = run(["sh"], asked), free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with subprocess.Popen(
+        [sys.executable, "-c", program.replace("9000", str(port))],
+        env=os.environ | {"WEBHOOK_SECRET": secret},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as receiver:
+        try:
+            assert wait_until(lambda: not is_free("127.0.0.1", port), timeout_s=30)
+            body = {"tsp_instance": {"matrix": [[None, 1], [2, None]]}, "webhook_url": url}
+            job = httpx.post(f"{stack.base_url}/tsp_solver/v1/jobs", json=body).json()
+            assert receiver.stdout is not None
+            assert receiver.stdout.readline() == f"job.completed {job['task_id']} 3\n"
+
+            # What others send is refused, and so is ours when it is old; a repeat is not handled
+            for age_s, key, status in ((0, secret, 204), (0, OTHER, 401), (600, secret, 401)):
+                at = datetime.now(UTC) - timedelta(seconds=age_s)
+                forged = b'{"type": "forged", "data": {"task_id": 1, "data": {"cost": 0}}}'
+                headers = {
+                    "webhook-id": "msg_1",
+                    "webhook-timestamp": str(int(at.timestamp())),
+                    "webhook-signature": Webhook(key).sign("msg_1", at, forged.decode()),
+                }
+                assert httpx.post(url, content=forged, headers=headers).status_code == status
+            assert receiver.stdout.readline() == "forged 1 0\n"
+            deliveries = f"{stack.base_url}/webhooks/{job['webhook_id']}/deliveries"
+            (delivery,) = httpx.get(deliveries).json()
+            httpx.post(f"{deliveries}/{delivery['id']}/redeliver").raise_for_status()
+            assert wait_until(
+                lambda: httpx.get(deliveries).json()[0]["status"] == "delivered", timeout_s=30
+            )
+        finally:
+            receiver.kill()
+        assert receiver.stdout.read() == ""
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))
