@@ -45,7 +45,6 @@ def upgrade() -> None:
     )
     op.add_column("jobs", sa.Column("request_id", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("traceparent", sa.Text(), nullable=True))
-    op.add_column("events", sa.Column("traceparent", sa.Text(), nullable=True))
     op.add_column("solutions", sa.Column("pruned_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         "solutions_prunable_idx",
@@ -69,7 +68,6 @@ def downgrade() -> None:
     op.alter_column("instances", "payload", nullable=False)
     op.drop_index("solutions_prunable_idx", "solutions")
     op.drop_column("solutions", "pruned_at")
-    op.drop_column("events", "traceparent")
     for name in ("traceparent", "request_id", "log_truncated", "log_bytes", "log_lines"):
         op.drop_column("jobs", name)
     op.drop_table("metric_totals")

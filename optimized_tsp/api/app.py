@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -13,11 +14,17 @@ from optimized_tsp.api.errors import add_error_handlers
 from optimized_tsp.api.head import HeadAsGet
 from optimized_tsp.api.health import health_router
 from optimized_tsp.api.hosts import HostCheck
+from optimized_tsp.api.metrics import metrics_router
+from optimized_tsp.api.observed import Observed
 from optimized_tsp.api.openapi import build_openapi
 from optimized_tsp.api.query import check_query
+from optimized_tsp.api.request_metrics import FeedCollector, RequestMetrics
 from optimized_tsp.api.solvers import solvers_router
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
+from optimized_tsp.core.loop_lag import watch_loop
+from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.tracing import start_tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.caller import Authenticator, tenant
 from optimized_tsp.jobs.endpoints import build_jobs_routers
@@ -49,6 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
         )
     database_url = settings.database_url.get_secret_value()
     redis_url = settings.redis_url.get_secret_value()
+    tracing = start_tracing(settings.traces_endpoint, service="optimized-tsp-api")
+    metrics = RequestMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -64,12 +73,19 @@ def create_app(settings: Settings) -> FastAPI:
             parser,
             waiters,
             Submitter(database, bus, most=settings.submit_batch),
+            tracing,
         )
         app.state.webhooks = Webhooks(settings, database, bus)
+        watching = asyncio.create_task(watch_loop(metrics.observe_lag))
         try:
-            async with Feed(database, bus, waiters.wake) as app.state.feed:
+            async with Feed(database, bus, waiters.wake, tracing) as app.state.feed:
+                feed_collector = FeedCollector(app.state.feed)
+                metrics.registry.register(feed_collector)
                 yield
+                metrics.registry.unregister(feed_collector)
         finally:
+            await end_tasks([watching])
+            await asyncio.to_thread(tracing.close)
             parser.close()
             await bus.close()
             await database.close()
@@ -84,7 +100,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.openapi = lambda: build_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app)
+    app.state.request_metrics = metrics
     app.include_router(health_router)
+    app.include_router(metrics_router)
     app.include_router(solvers_router)
     for router in build_jobs_routers():
         app.include_router(router)
@@ -94,5 +112,6 @@ def create_app(settings: Settings) -> FastAPI:
         HostCheck,
         allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host, *settings.allowed_hosts],
     )
+    app.add_middleware(Observed, metrics=metrics, tracing=tracing)
     app.add_middleware(HeadAsGet)
     return app

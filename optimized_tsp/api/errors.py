@@ -16,9 +16,10 @@ from starlette.requests import ClientDisconnect
 
 from optimized_tsp.api.openapi import methods_of
 from optimized_tsp.core.errors import InputProblem, InvalidInput, ServiceError, ServiceUnavailable
+from optimized_tsp.core.logging import log_once
 from optimized_tsp.core.outages import is_outage
 
-__all__ = ["PROBLEM_JSON", "add_error_handlers", "problem_response"]
+__all__ = ["PROBLEM_JSON", "add_error_handlers", "defect_response", "problem_response"]
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -40,7 +41,11 @@ def problem_response(error: ServiceError, instance: str) -> Response:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Render business errors, framework errors, lost servers and defects of ours."""
+    """Render business errors, framework errors and lost servers.
+
+    Defects of ours get their answer from `api.observed`, which logs them, and here where they look
+    like the database's.
+    """
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -48,7 +53,6 @@ def add_error_handlers(app: FastAPI) -> None:
     # While connecting, the driver's errors come as they are.
     for error in (SQLAlchemyError, PostgresError, InterfaceError, OSError):
         app.add_exception_handler(error, _database_error)
-    app.add_exception_handler(Exception, _defect)
 
 
 async def _service_error(request: Request, error: Exception) -> Response:
@@ -97,7 +101,8 @@ async def _nobody_listens(request: Request, error: Exception) -> Response:
 
 async def _database_error(request: Request, error: Exception) -> Response:
     if not is_outage(error):
-        return await _defect(request, error)
+        log_once(logger, error, path=request.url.path)
+        return defect_response(request.url.path)
     logger.warning("database_unavailable", path=request.url.path, error=repr(error))
     # Nothing is said about what was stored: a commit may have come through without its answer.
     answer = ServiceUnavailable(
@@ -107,10 +112,9 @@ async def _database_error(request: Request, error: Exception) -> Response:
     return problem_response(answer, request.url.path)
 
 
-async def _defect(request: Request, error: Exception) -> Response:
-    logger.error("unexpected_error", path=request.url.path, exc_info=error)
-    answer = ServiceError("This is a defect of ours; it was logged.")
-    return problem_response(answer, request.url.path)
+def defect_response(path: str) -> Response:
+    """What is said where nobody knows what went wrong."""
+    return problem_response(ServiceError("This is a defect of ours; it was logged."), path)
 
 
 def _response(

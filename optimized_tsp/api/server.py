@@ -9,6 +9,7 @@ import uvicorn
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.core.tracing import TracingUnavailable
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.registry import UnfitSolver
 
@@ -20,7 +21,7 @@ def run(settings: Settings) -> None:
     configure_logging(settings.log_format)
     try:
         app = create_app(settings)
-    except UnfitSolver as error:
+    except (UnfitSolver, TracingUnavailable) as error:
         sys.exit(f"optimized-tsp: {error}")
     uvicorn.run(
         app,

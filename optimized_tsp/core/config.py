@@ -110,6 +110,37 @@ class Settings(BaseSettings):
         description="How long a worker owns a job without a sign of life; renewed every third.",
     )
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="Form of the log lines.")
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What Prometheus sends as `Authorization: Bearer` to read /metrics; at least 16"
+        " characters. Unset: /metrics is open with AUTH=off and closed with AUTH=required.",
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/]+(/.*)?$",
+        description="Where traces are sent by OTLP/HTTP, as http://collector:4318/v1/traces."
+        " Unset: no traces.",
+    )
+    keep_events_days: float = Field(
+        default=30.0, ge=0, description="Days for which events are kept; 0: for ever."
+    )
+    keep_logs_days: float = Field(
+        default=30.0,
+        ge=0,
+        description="Days for which the lines of jobs' logs are kept; 0: for ever.",
+    )
+    keep_payloads_days: float = Field(
+        default=0.0,
+        ge=0,
+        description="Days after its end for which a job's instance and solution can be read; the"
+        " facts about them stay. 0: for ever.",
+    )
+    keep_deliveries_days: float = Field(
+        default=30.0,
+        ge=0,
+        description="Days for which records of ended webhook deliveries are kept; 0: for ever.",
+    )
     auth: Auth = Field(
         default=Auth.OFF,
         description="Whether callers need an API key; `off` only on a loopback address.",

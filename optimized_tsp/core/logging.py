@@ -9,7 +9,20 @@ import structlog
 
 from optimized_tsp.core.config import LogFormat
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "log_once"]
+
+_LOGGED = "already_logged"
+
+
+def log_once(logger: structlog.typing.WrappedLogger, error: BaseException, **facts: str) -> None:
+    """Log an error nobody expected; what others log of it on its way out is left out."""
+    logger.error("unexpected_error", exc_info=error, **facts)
+    setattr(error, _LOGGED, True)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return not getattr(error, _LOGGED, False)
 
 
 def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
@@ -38,6 +51,7 @@ def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
         ]
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_news)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

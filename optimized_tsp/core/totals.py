@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -16,7 +16,7 @@ from sqlalchemy import Double, Text, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
-from optimized_tsp.core.database import Base, Database, ReadSession
+from optimized_tsp.core.database import Base, Database, ReadSession, WriteSession
 
 __all__ = ["SUM", "MetricTotal", "Tally", "Total", "read_totals"]
 
@@ -63,25 +63,35 @@ class Tally:
     async def write(self, database: Database) -> None:
         """Add what was counted to the totals; when that fails it is kept for the next time."""
         counted, self._counted = self._counted, defaultdict(float)
-        if not counted:
-            return
-        # In one order everywhere: two processes that lock the same rows must not wait in a circle.
-        rows = [
-            {"metric": metric, "labels": labels, "value": value}
-            for (metric, labels), value in sorted(counted.items())
-        ]
-        statement = insert(MetricTotal).values(rows)
-        statement = statement.on_conflict_do_update(
-            index_elements=["metric", "labels"],
-            set_={"value": MetricTotal.value + statement.excluded.value},
-        )
         try:
             async with database.write() as session:
-                await session.execute(statement)
+                await _add(session, counted)
         except BaseException:
             for key, value in counted.items():
                 self._counted[key] += value
             raise
+
+    async def add_to(self, session: WriteSession) -> None:
+        """Add what was counted to the totals, inside the caller's transaction."""
+        await _add(session, self._counted)
+        self._counted.clear()
+
+
+async def _add(session: WriteSession, counted: Mapping[tuple[str, str], float]) -> None:
+    if not counted:
+        return
+    # In one order everywhere: two processes that lock the same rows must not wait in a circle.
+    rows = [
+        {"metric": metric, "labels": labels, "value": value}
+        for (metric, labels), value in sorted(counted.items())
+    ]
+    statement = insert(MetricTotal).values(rows)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["metric", "labels"],
+            set_={"value": MetricTotal.value + statement.excluded.value},
+        )
+    )
 
 
 async def read_totals(session: ReadSession) -> list[Total]:

@@ -29,6 +29,7 @@ __all__ = [
     "events_of_job",
     "feed_head",
     "feed_range",
+    "first_seq",
     "prune_events",
     "replay_page",
     "sequence",
@@ -147,6 +148,12 @@ async def events_of_job(
     """Sequenced events of one job after `after_seq`, in order."""
     conditions = [Event.job_id == job_id, Event.seq > after_seq, Event.position.is_not(None)]
     return await _read(session, conditions, Event.seq, limit)
+
+
+async def first_seq(session: ReadSession, job_id: object, *, after_seq: int) -> int | None:
+    """The first event of a job after `after_seq` that is still there, sequenced or not."""
+    query = select(func.min(Event.seq)).where(Event.job_id == job_id, Event.seq > after_seq)
+    return await session.scalar(query)
 
 
 async def replay_page(

@@ -51,7 +51,6 @@ class Event(Base):
     version: Mapped[str] = mapped_column(Text)
     tags: Mapped[dict[str, Any]]
     data: Mapped[dict[str, Any]]
-    traceparent: Mapped[str | None] = mapped_column(Text)
 
 
 class FeedRetention(Base):

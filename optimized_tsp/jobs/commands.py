@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from uuid import UUID
 
+from structlog.contextvars import bind_contextvars
+
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import repository, service
 from optimized_tsp.jobs.idempotency import Replay
@@ -42,6 +44,7 @@ async def submit(
         job = NewJob(scope.tenant_id, submission)
         if created is not None:
             created(job.id)
+        bind_contextvars(job=str(job.id))  # the line about this request names it
         return _new_view(await services.submitter.submit(job)), True
     async with services.database.write() as session:
         if submission.webhook_url is not None:
@@ -50,6 +53,7 @@ async def submit(
         job_id, is_new = await service.submit_once(session, scope, submission, replay)
         if created is not None:
             created(job_id)
+    bind_contextvars(job=str(job_id))
     if is_new:
         services.bus.announce(job_id, ring=True)
     return await view(services, scope, job_id), is_new

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Double, Row, Subquery, case, cast, func, s
 from sqlalchemy.orm import aliased
 
 from optimized_tsp.core.database import ReadSession, WriteSession
-from optimized_tsp.core.errors import NotFound
+from optimized_tsp.core.errors import Gone, NotFound
 from optimized_tsp.jobs.models import Instance, Job, Solution
 from optimized_tsp.jobs.schemas import JobView, own_fields
 from optimized_tsp.jobs.solutions import stored_solution
@@ -99,18 +99,23 @@ async def list_jobs(
 
 
 async def find_instance(session: ReadSession, scope: Scope, job_id: UUID) -> bytes:
-    """What was submitted, canonical JSON; raises `NotFound`."""
+    """What was submitted, canonical JSON; raises `NotFound`, and `Gone` when it was pruned."""
     query = select(Instance.payload).join(Job, Job.instance_digest == Instance.digest)
-    payload = await session.scalar(_in_scope(query, scope).where(Job.id == job_id))
-    if payload is None:
+    row = (await session.execute(_in_scope(query, scope).where(Job.id == job_id))).first()
+    if row is None:
         raise no_job(job_id)
-    return bytes(payload)
+    if row.payload is None:
+        raise Gone("The instance of this job was removed, as those of old jobs are.")
+    return bytes(row.payload)
 
 
 async def find_solution(
     session: ReadSession, scope: Scope, solver: AnySolver, job_id: UUID
 ) -> dict[str, Any]:
-    """The best solution so far, as `schemas.solution_type` has it; raises `NotFound`."""
+    """The best solution so far, as `schemas.solution_type` has it.
+
+    Raises `NotFound`, and `Gone` when it was pruned.
+    """
     query = select(Job, Solution).outerjoin(Solution, Solution.job_id == Job.id)
     row = (await session.execute(_in_scope(query, scope).where(Job.id == job_id))).first()
     if row is None:
@@ -118,6 +123,11 @@ async def find_solution(
     job, solution = row
     infeasible = job.solution_status == SolutionStatus.INFEASIBLE.value
     stored = stored_solution(solution)
+    if stored is None and solution is not None and solution.cost is not None:
+        raise Gone(
+            "The solution of this job was removed, as those of old jobs are.",
+            facts={name: getattr(solution, name) for name in ("cost", "lower_bound", "gap")},
+        )
     if stored is None and not infeasible:
         raise NotFound(_why_no_solution(JobStatus(job.status)))
     return {

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from optimized_tsp.core.context import Origin, current_origin
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.types import EventType
@@ -19,8 +20,10 @@ from optimized_tsp.jobs.idempotency import Replay, earlier_job, remember
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.outcomes import end_cancelled, end_waiting
 from optimized_tsp.jobs.repository import Scope, lock_job
+from optimized_tsp.jobs.retention import restore_payload
 from optimized_tsp.jobs.states import ACTIVE, JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
+from optimized_tsp.jobs.transitions import traced
 from optimized_tsp.webhooks.outbox import NewEvent, append_events
 from optimized_tsp.webhooks.repository import endpoint_of_url
 
@@ -41,26 +44,38 @@ CANCELLED_AT_ONCE = 100
 """Jobs a bulk cancel ends in one transaction: it holds up neither locks nor other requests."""
 
 
+# Retention takes payloads away (jobs.retention). Instances that are known already are held, so that
+# it cannot until the job is there to be seen; those it has been at get their payload back.
 _INSERT_INSTANCES = text(
     """
-    INSERT INTO instances (digest, solver, num_nodes, num_edges, size, payload)
-    SELECT digest, solver, nodes, edges, length(payload), payload
-    FROM unnest(CAST(:digests AS bytea[]), CAST(:solvers AS text[]), CAST(:nodes AS integer[]),
-                CAST(:edges AS bigint[]), CAST(:payloads AS bytea[]))
-         AS new (digest, solver, nodes, edges, payload)
-    ON CONFLICT DO NOTHING
+    WITH new AS (
+        SELECT * FROM unnest(
+            CAST(:digests AS bytea[]), CAST(:solvers AS text[]), CAST(:nodes AS integer[]),
+            CAST(:edges AS bigint[]), CAST(:payloads AS bytea[]))
+        AS new (digest, solver, nodes, edges, payload)
+    ), inserted AS (
+        INSERT INTO instances (digest, solver, num_nodes, num_edges, size, payload)
+        SELECT digest, solver, nodes, edges, length(payload), payload FROM new
+        ON CONFLICT DO NOTHING
+    ), known AS (
+        SELECT instances.digest, instances.payload IS NULL AS pruned
+        FROM instances WHERE digest IN (SELECT digest FROM new) FOR KEY SHARE
+    )
+    SELECT digest FROM known WHERE pruned
     """
 )
 
 _INSERT_JOBS = text(
     """
     INSERT INTO jobs (id, tenant_id, solver, version, status, name, tags, warnings, parameters,
-                      timeout_s, instance_digest, last_seq, webhook_endpoint_id)
+                      timeout_s, instance_digest, last_seq, webhook_endpoint_id, request_id,
+                      traceparent)
     SELECT id, tenant_id, solver, version, 'Submitted', name, tags, warnings, parameters,
-           timeout_s, decode(digest, 'hex'), 1, webhook_endpoint_id
+           timeout_s, decode(digest, 'hex'), 1, webhook_endpoint_id, request_id, traceparent
     FROM jsonb_to_recordset(:jobs) AS new (
         id uuid, tenant_id uuid, solver text, version text, name text, tags jsonb, warnings jsonb,
-        parameters jsonb, timeout_s double precision, digest text, webhook_endpoint_id uuid)
+        parameters jsonb, timeout_s double precision, digest text, webhook_endpoint_id uuid,
+        request_id text, traceparent text)
     RETURNING submitted_at
     """
 ).bindparams(bindparam("jobs", type_=JSONB()))
@@ -94,6 +109,7 @@ class NewJob:
     submission: ParsedSubmission
     webhook_endpoint_id: UUID | None = None
     id: UUID = field(default_factory=new_id)
+    origin: Origin = field(default_factory=current_origin)
 
     @property
     def solver(self) -> str:
@@ -122,6 +138,8 @@ class NewJob:
             "timeout_s": submission.timeout_s,
             "digest": submission.digest.hex(),
             "webhook_endpoint_id": None if endpoint is None else str(endpoint),
+            "request_id": self.origin.request_id,
+            "traceparent": self.origin.traceparent,
         }
 
     def submitted(self) -> NewEvent:
@@ -131,6 +149,7 @@ class NewJob:
             "num_nodes": self.submission.size.num_nodes,
             "timeout": self.submission.timeout_s,
         }
+        data = traced(data, self.origin.traceparent)
         return NewEvent(self, 1, EventType.SUBMITTED, data, self.webhook_endpoint_id)
 
 
@@ -149,7 +168,7 @@ async def submit_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> datetime
     # In one order everywhere, so that transactions with the same instances do not deadlock.
     instances = {job.submission.digest: job.submission for job in jobs}
     ordered = [instances[digest] for digest in sorted(instances)]
-    await session.execute(
+    pruned = await session.scalars(
         _INSERT_INSTANCES,
         {
             "digests": [one.digest for one in ordered],
@@ -159,6 +178,8 @@ async def submit_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> datetime
             "payloads": [one.payload for one in ordered],
         },
     )
+    for digest in pruned.all():
+        await restore_payload(session, digest, instances[bytes(digest)].payload)
     rows = [job.row() for job in jobs]
     submitted_at: datetime = (
         (await session.execute(_INSERT_JOBS, {"jobs": rows})).scalars().all()[0]

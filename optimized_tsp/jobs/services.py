@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
+from optimized_tsp.core.tracing import Tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.caller import Authenticator
 from optimized_tsp.jobs.parser import SubmissionParser
@@ -30,6 +31,7 @@ class Services:
     parser: SubmissionParser
     waiters: Waiters
     submitter: Submitter
+    tracing: Tracing
 
 
 async def _services(connection: HTTPConnection) -> Services:

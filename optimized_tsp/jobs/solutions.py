@@ -13,8 +13,8 @@ _LARGEST_BIGINT = 2**63 - 1
 
 
 def stored_solution(row: Solution | None) -> dict[str, Any] | None:
-    """The best solution as the solver's schema has it, or None while there is none."""
-    if row is None or row.cost is None:
+    """The best solution as the solver's schema has it, or None while (or since) there is none."""
+    if row is None or row.cost is None or row.pruned_at is not None:
         return None
     solution: dict[str, Any] = dict(row.payload or {})
     if row.node_order is not None:

@@ -14,7 +14,7 @@ from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition, JobStatus
 from optimized_tsp.webhooks.outbox import NewEvent, append_events
 
-__all__ = ["Happened", "change_status", "record", "used_s"]
+__all__ = ["Happened", "change_status", "record", "traced", "used_s"]
 
 
 def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) -> None:
@@ -47,12 +47,18 @@ async def record(session: WriteSession, *happened: Happened) -> None:
     events = []
     for one in happened:
         one.job.last_seq += 1
+        data = one.data
+        if one.job.traceparent is not None:  # whoever is notified can go on with the trace
+            data = {**data, "traceparent": one.job.traceparent}
         events.append(
-            NewEvent(
-                one.job, one.job.last_seq, one.event_type, one.data, one.job.webhook_endpoint_id
-            )
+            NewEvent(one.job, one.job.last_seq, one.event_type, data, one.job.webhook_endpoint_id)
         )
     await append_events(session, events)
+
+
+def traced(data: dict[str, Any], traceparent: str | None) -> dict[str, Any]:
+    """The data of an event with which whoever is notified can go on with the job's trace."""
+    return data if traceparent is None else {**data, "traceparent": traceparent}
 
 
 def used_s() -> ColumnElement[float]:

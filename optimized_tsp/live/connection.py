@@ -84,6 +84,7 @@ class Connection:
         key_to_come = self._key is None and self._authenticator.required
         # Before the client knows that it is connected: what it does next must not be missed.
         client = None if key_to_come else await self._admit()
+        self._feed.clients += 1
         try:
             await self._peer.accept()
             if client is None:
@@ -98,6 +99,7 @@ class Connection:
             logger.exception("live_connection_failed", exc_info=group)
             await self._peer.close(INTERNAL_ERROR, "an error of ours; " + _RESUME)
         finally:
+            self._feed.clients -= 1
             if client is not None:
                 stream, requests = client
                 stream.close()

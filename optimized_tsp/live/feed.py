@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Self
+from typing import NamedTuple, Self
 from uuid import UUID
 
 import structlog
@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from optimized_tsp.core.database import Database, ReadSession
 from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.filter import Wanted
 from optimized_tsp.events.listen import listen
@@ -23,7 +24,7 @@ from optimized_tsp.live.outbox import Frame, Outbox
 from optimized_tsp.live.subscription import check_cursor
 from optimized_tsp.live.tours import Tours
 
-__all__ = ["Feed", "database_trouble"]
+__all__ = ["Feed", "FeedLoad", "database_trouble"]
 
 logger = structlog.get_logger(__name__)
 
@@ -37,6 +38,15 @@ _PAGE = 500
 _CONCURRENT_READS = 3
 
 
+class FeedLoad(NamedTuple):
+    """How many clients there are, and what waits for them (`longest`: bytes for one of them)."""
+
+    clients: int
+    events: int
+    bytes: int
+    longest: int
+
+
 class Feed:
     """One subscription to Redis and one reader of Postgres, whatever the number of subscribers.
 
@@ -44,13 +54,19 @@ class Feed:
     """
 
     def __init__(
-        self, database: Database, bus: Bus, heard: Callable[[UUID], None] | None = None
+        self,
+        database: Database,
+        bus: Bus,
+        heard: Callable[[UUID], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`heard` is called with the job of every doorbell, before anything is read."""
+        self._tracing = tracing or NoTracing()
         self.tours = Tours(self.reading)
         self._database = database
         self._bus = bus
         self._heard = heard
+        self.clients = 0
         self._outboxes: dict[Outbox, None] = {}
         self._position = 0
         self._rung = asyncio.Event()
@@ -71,6 +87,14 @@ class Feed:
     def position(self) -> int:
         """Every event up to here was offered to every outbox that was open at that time."""
         return self._position
+
+    def load(self) -> FeedLoad:
+        """How much the feed has to do right now."""
+        queues = [outbox.size for outbox in self._outboxes]
+        sizes = [size for _, size in queues]
+        return FeedLoad(
+            self.clients, sum(count for count, _ in queues), sum(sizes), max(sizes, default=0)
+        )
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[ReadSession]:
@@ -155,15 +179,28 @@ class Feed:
 
     def _hand_out(self, events: list[JobEvent]) -> None:
         for event in events:
-            frame = None
+            frame, clients = None, 0
             for outbox in self._outboxes:
                 if outbox.wants(event):
                     frame = frame or Frame.of(event)
                     outbox.put(frame)
+                    clients += 1
+            if frame is not None and frame.terminal:
+                self._trace(event, clients)
         for outbox in [outbox for outbox in self._outboxes if outbox.full]:
             self.leave(outbox)
         if events:
             self._position = max(self._position, events[-1].position)
+
+    def _trace(self, event: JobEvent, clients: int) -> None:
+        """The last part of a job's trace: from its end to the queues of those who watch."""
+        parent = event.data.get("traceparent")
+        if parent is None:
+            return
+        with self._tracing.span(
+            f"notify {event.type}", kind=SpanKind.PRODUCER, parent=parent, began_at=event.at
+        ) as span:
+            span.set(job=str(event.task_id), clients=clients)
 
 
 @contextmanager

@@ -62,6 +62,11 @@ class Outbox:
         self._bytes = 0
         self._something_new = asyncio.Event()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many frames wait, and how many characters they have."""
+        return len(self._frames), self._bytes
+
     def open(self, *, after: int) -> None:
         """Take events from the feed, those behind the position `after`."""
         self._after = after

@@ -16,8 +16,11 @@ import structlog
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import new_id
-from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.core.logging import configure_logging, log_once
+from optimized_tsp.core.loop_lag import LAG_BUCKETS, watch_loop
 from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.totals import Tally
+from optimized_tsp.core.tracing import Tracing, TracingUnavailable, start_tracing
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
@@ -25,7 +28,8 @@ from optimized_tsp.solvers.registry import UnfitSolver, all_solvers
 from optimized_tsp.webhooks.deliverer import Deliverer, make_deliverer
 from optimized_tsp.worker.actors import ring_worker
 from optimized_tsp.worker.health import APPLICATION_NAME
-from optimized_tsp.worker.reconciler import Reconciler
+from optimized_tsp.worker.reconciler import Reconciler, write_what_is_left
+from optimized_tsp.worker.retention import keep_pruning
 from optimized_tsp.worker.run import Means
 from optimized_tsp.worker.runner import JobRunner
 
@@ -44,26 +48,35 @@ def run(settings: Settings) -> None:
             "optimized-tsp: a worker needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
             "`optimized-tsp up` sets them for the embedded servers"
         )
+    configure_logging(settings.log_format)
     try:
         all_solvers()
-    except UnfitSolver as error:
+        tracing = start_tracing(settings.traces_endpoint, service="optimized-tsp-worker")
+    except (UnfitSolver, TracingUnavailable) as error:
         sys.exit(f"optimized-tsp: {error}")
-    configure_logging(settings.log_format)
     urls = (settings.database_url.get_secret_value(), settings.redis_url.get_secret_value())
-    asyncio.run(_work(settings, *urls))
+    try:
+        asyncio.run(_work(settings, tracing, *urls))
+    except Exception as defect:  # noqa: BLE001 - its last words are a log line like any other
+        log_once(logger, defect, effect="this worker ends")
+        sys.exit(1)
+    finally:
+        tracing.close()
 
 
-async def _work(settings: Settings, database_url: str, redis_url: str) -> None:
+async def _work(settings: Settings, tracing: Tracing, database_url: str, redis_url: str) -> None:
     shutdown = _shutdown_signal()
-    async with _means(settings, database_url, redis_url) as means:
+    async with _means(settings, tracing, database_url, redis_url) as means:
         runner = JobRunner(_name(), means, shutdown)
         rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
         deliverer = _deliverer(means)
         always: list[asyncio.Task[Any]] = [
             asyncio.create_task(Reconciler(means).run()),
+            asyncio.create_task(keep_pruning(means.database, settings)),
             asyncio.create_task(listen(means.bus, Channel.CONTROL, runner.look_for_cancel)),
             asyncio.create_task(deliverer.run()),
             asyncio.create_task(listen(means.bus, Channel.EVENTS, deliverer.wake)),
+            asyncio.create_task(watch_loop(lambda lag_s: _note_lag(means.tally, lag_s))),
         ]
         stopping = asyncio.create_task(shutdown.wait())
         rings.start()
@@ -98,15 +111,22 @@ def _shutdown_signal() -> asyncio.Event:
 
 
 @asynccontextmanager
-async def _means(settings: Settings, database_url: str, redis_url: str) -> AsyncGenerator[Means]:
+async def _means(
+    settings: Settings, tracing: Tracing, database_url: str, redis_url: str
+) -> AsyncGenerator[Means]:
     database = Database(database_url, application_name=APPLICATION_NAME)
-    bus = Bus(redis_url)
+    bus, tally = Bus(redis_url), Tally()
     try:
         async with SolverProcess() as solver:
-            yield Means(settings, database, bus, solver)
+            yield Means(settings, database, bus, solver, tally, tracing)
+        await write_what_is_left(tally, database)
     finally:
         await bus.close()
         await database.close()
+
+
+def _note_lag(tally: Tally, lag_s: float) -> None:
+    tally.observe("worker_event_loop_lag_seconds", lag_s, LAG_BUCKETS)
 
 
 def _name() -> str:

@@ -8,19 +8,21 @@ import time
 
 import structlog
 
+from optimized_tsp.core.database import Database
 from optimized_tsp.core.outages import is_outage
-from optimized_tsp.jobs.idempotency import prune_keys
+from optimized_tsp.core.totals import Tally
 from optimized_tsp.jobs.leases import oldest_wait_s
+from optimized_tsp.jobs.metrics import count_rescue
 from optimized_tsp.jobs.outcomes import rescue_expired
 from optimized_tsp.worker.run import Means
 
-__all__ = ["Reconciler"]
+__all__ = ["Reconciler", "write_what_is_left"]
 
 logger = structlog.get_logger(__name__)
 
 _ROUNDS_PER_LEASE = 5
 _LONGEST_ROUND_S = 3.0
-_PRUNE_EVERY_S = 600.0
+_WRITE_EVERY_S = 10.0
 
 
 class Reconciler:
@@ -29,8 +31,7 @@ class Reconciler:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._round_s = min(_LONGEST_ROUND_S, means.settings.lease_s / _ROUNDS_PER_LEASE)
-        self._rescue_from = time.monotonic()
-        self._prune_from = time.monotonic()
+        self._rescue_from = self._write_from = time.monotonic()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -39,7 +40,7 @@ class Reconciler:
                 if time.monotonic() >= self._rescue_from:
                     await self._rescue()
                 await self._ring_for_waiting()
-                await self._prune()
+                await self._write_counts()
             except Exception as error:
                 if not is_outage(error):
                     raise
@@ -54,16 +55,26 @@ class Reconciler:
             rescued = await rescue_expired(session)
         for job_id, status in rescued:
             logger.warning("job_rescued", job=str(job_id), status=status)
+            count_rescue(self._means.tally, status)
             self._means.bus.announce(job_id, ring=True)
 
-    async def _prune(self) -> None:
-        if time.monotonic() >= self._prune_from:
-            self._prune_from = time.monotonic() + _PRUNE_EVERY_S
-            async with self._means.database.write() as session:
-                await prune_keys(session)
+    async def _write_counts(self) -> None:
+        if time.monotonic() >= self._write_from:
+            self._write_from = time.monotonic() + _WRITE_EVERY_S
+            await self._means.tally.write(self._means.database)
 
     async def _ring_for_waiting(self) -> None:
         async with self._means.database.read() as session:
             waited_s = await oldest_wait_s(session)
         if waited_s is not None and waited_s > self._round_s:
             self._means.bus.ring()
+
+
+async def write_what_is_left(tally: Tally, database: Database) -> None:
+    """Write down at the end what was counted since; while the database is away that is lost."""
+    try:
+        await tally.write(database)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        logger.warning("database_unavailable", effect="some counts are lost", error=repr(error))

@@ -13,13 +13,17 @@ from uuid import UUID
 import structlog
 
 from optimized_tsp.core.config import Settings
+from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.insist import insist
 from optimized_tsp.core.outages import is_outage
+from optimized_tsp.core.totals import Tally
+from optimized_tsp.core.tracing import Span, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import leases, logs, outcomes
 from optimized_tsp.jobs.leases import Claim, LeaseLost
 from optimized_tsp.jobs.logs import NewLine
+from optimized_tsp.jobs.metrics import count_crash
 from optimized_tsp.jobs.outcomes import Answer, Progress
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import (
@@ -51,6 +55,8 @@ class Means:
     database: Database
     bus: Bus
     solver: SolverProcess
+    tally: Tally
+    tracing: Tracing
 
 
 class JobRun:
@@ -69,7 +75,7 @@ class JobRun:
         self._look = asyncio.Event()
         self._closing = False
         self._said = LogWriter(self._store_lines, used_s=claim.used_s, after=claim.log_lines)
-        self._log = logger.bind(job=str(claim.job_id), attempt=claim.attempt)
+        self._log = logger
 
     @property
     def job_id(self) -> UUID:
@@ -81,6 +87,23 @@ class JobRun:
 
     async def run(self) -> None:
         """Run to the end of the run; what cannot even be stored as a failure is raised."""
+        claim = self._claim
+        origin = Origin(claim.request_id, claim.traceparent)
+        facts: dict[str, str | int] = {
+            "job": str(claim.job_id),
+            "solver": claim.solver,
+            "attempt": claim.attempt,
+        }
+        name = f"solve {claim.solver} {claim.version}"
+        parent = claim.traceparent
+        with (
+            coming_from(origin, **facts),
+            self._means.tracing.span(name, kind=SpanKind.CONSUMER, parent=parent) as span,
+        ):
+            span.set(**facts, request_id=claim.request_id)
+            await self._run(span)
+
+    async def _run(self, span: Span) -> None:
         self._means.bus.announce(self.job_id)  # the claim wrote `job.started`
         try:
             async with asyncio.TaskGroup() as beside:
@@ -93,6 +116,7 @@ class JobRun:
             self._log.warning("lease_lost", effect="the solver was stopped, nothing was written")
         except* Exception as defects:  # noqa: BLE001 - a job must not stay Running for ever
             self._log.error("job_defect", exc_info=defects)
+            span.fail(defects)
             await self._end_after_defect()
         self._means.bus.announce(self.job_id)
 
@@ -137,6 +161,7 @@ class JobRun:
                 await self._store_best(fault)
                 await self._fail(fault.message)
             case SolverCrashed() as crash:
+                count_crash(self._means.tally, self._claim.solver, self._claim.version)
                 await self._end_after_crash(crash)
             case report if self._is_interrupted(report):
                 await self._checkpoint_and_give_back(report)

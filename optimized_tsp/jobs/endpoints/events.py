@@ -9,12 +9,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy import select
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.core.database import ReadSession
+from optimized_tsp.core.errors import Gone, InputProblem, InvalidInput
 from optimized_tsp.events import log
 from optimized_tsp.events.types import TERMINAL_EVENTS, JobEvent
 from optimized_tsp.jobs import repository
 from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
+from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import wanted_type
 from optimized_tsp.jobs.services import Services, ServicesDep
@@ -39,6 +42,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
         summary="A job's events",
         response_class=Response,
         responses={
+            410: {"description": "Events behind `after` were removed because of their age."},
             204: {"description": "A stream asked for after the terminal event: it is over."},
             200: {
                 "description": "A page of events, or with `Accept: text/event-stream` a stream "
@@ -67,7 +71,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
             job = await repository.find_job(session, scope, task_id)
         if kind == EVENT_STREAM:
             start = after if last_event_id is None else _seq(last_event_id)
-            if job.status in TERMINAL and not await _page(services, task_id, start, 1):
+            if not await _page(services, task_id, start, 1) and job.status in TERMINAL:
                 return Response(status_code=204)  # tells an EventSource not to come back
             stream = _stream(services, task_id, start)
             return StreamingResponse(
@@ -86,7 +90,19 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
 async def _page(services: Services, job_id: UUID, after: int, limit: int) -> list[JobEvent]:
     await log.sequence(services.database)
     async with services.database.read() as session:
-        return await log.events_of_job(session, job_id, after_seq=after, limit=limit)
+        page = await log.events_of_job(session, job_id, after_seq=after, limit=limit)
+        if not page or page[0].seq > after + 1:
+            await _expect_unbroken(session, job_id, after)
+        return page
+
+
+async def _expect_unbroken(session: ReadSession, job_id: UUID, after: int) -> None:
+    """Raise `Gone` when the event after `after` was there and is not any more."""
+    last = await session.scalar(select(Job.last_seq).where(Job.id == job_id))
+    # After that: an event that comes between the two questions is seen, not missed.
+    first = await log.first_seq(session, job_id, after_seq=after) or (last or 0) + 1
+    if first > after + 1:
+        raise Gone("The first events of this job were removed, as old ones are.", oldest=first - 1)
 
 
 async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator[bytes]:
@@ -96,7 +112,10 @@ async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator
         async def news(seen: int = seen) -> list[JobEvent] | None:
             return await _page(services, job_id, seen, 200) or None
 
-        page = await services.waiters.until(job_id, news, timeout_s=_KEEP_ALIVE_S)
+        try:
+            page = await services.waiters.until(job_id, news, timeout_s=_KEEP_ALIVE_S)
+        except Gone:
+            return  # who comes back is told
         if page is None:
             yield b": still there\n\n"
             continue

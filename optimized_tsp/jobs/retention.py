@@ -1,0 +1,81 @@
+"""What is forgotten of old jobs, in bounded steps; the facts about them stay for reporting.
+
+Jobs, the costs, bounds and times of solutions, and the curves of incumbents are never removed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import text, update
+
+from optimized_tsp.core.database import WriteSession
+from optimized_tsp.jobs.models import Instance
+
+__all__ = ["prune_instances", "prune_logs", "prune_solutions", "restore_payload"]
+
+_PRUNE_LOGS = text(
+    """
+    DELETE FROM job_logs WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM job_logs
+        WHERE at < now() - CAST(:keep AS interval) LIMIT :limit
+    ))
+    RETURNING line
+    """
+)
+# A solution is final when its job has ended, and is not changed after that.
+_PRUNE_SOLUTIONS = text(
+    """
+    UPDATE solutions SET node_order = NULL, payload = NULL, pruned_at = now()
+    WHERE job_id IN (
+        SELECT job_id FROM solutions
+        WHERE final AND pruned_at IS NULL AND updated_at < now() - CAST(:keep AS interval)
+        ORDER BY updated_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING job_id
+    """
+)
+# FOR UPDATE keeps out submissions of the same instance: they hold it FOR KEY SHARE from the moment
+# they have seen that its payload is there (jobs.service).
+_PRUNE_INSTANCES = text(
+    """
+    UPDATE instances SET payload = NULL
+    WHERE digest IN (
+        SELECT digest FROM instances
+        WHERE payload IS NOT NULL AND created_at < now() - CAST(:keep AS interval)
+          AND NOT EXISTS (
+              SELECT FROM jobs WHERE instance_digest = digest AND (
+                  completed_at IS NULL OR completed_at >= now() - CAST(:keep AS interval)))
+        ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    RETURNING size
+    """
+)
+
+
+async def prune_logs(session: WriteSession, *, keep: timedelta, limit: int) -> int:
+    """Remove lines of jobs' logs that are older than `keep`; returns how many."""
+    removed = await session.execute(_PRUNE_LOGS, {"keep": keep, "limit": limit})
+    return len(removed.all())
+
+
+async def prune_solutions(session: WriteSession, *, keep: timedelta, limit: int) -> int:
+    """Remove the tours (or other payload) of jobs that ended longer ago than `keep`."""
+    pruned = await session.execute(_PRUNE_SOLUTIONS, {"keep": keep, "limit": limit})
+    return len(pruned.all())
+
+
+async def prune_instances(session: WriteSession, *, keep: timedelta, limit: int) -> int:
+    """Remove the payload of instances all of whose jobs ended longer ago than `keep`."""
+    pruned = await session.execute(_PRUNE_INSTANCES, {"keep": keep, "limit": limit})
+    return len(pruned.all())
+
+
+async def restore_payload(session: WriteSession, digest: bytes, payload: bytes) -> None:
+    """Give an instance that was pruned its payload again: somebody has submitted it anew."""
+    await session.execute(
+        update(Instance)
+        .where(Instance.digest == digest)
+        .values(payload=payload)
+        .execution_options(synchronize_session=False)
+    )

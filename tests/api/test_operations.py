@@ -1,0 +1,188 @@
+"""Request ids, metrics and their documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from optimized_tsp.api.app import create_app
+from optimized_tsp.core.config import Auth, Settings
+from optimized_tsp.core.totals import Tally
+from optimized_tsp.jobs.services import Services
+from tests.api.conftest import JOBS, TRIANGLE
+from tests.api.test_events import run_job
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+TOKEN = "a token of twenty ch"  # noqa: S105
+
+
+async def scrape(client: httpx.AsyncClient) -> dict[str, float]:
+    """Every sample, by `name{label=value,…}` with labels sorted."""
+    response = await client.get("/metrics")
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/plain")
+    return dict(samples(response.text))
+
+
+def samples(text: str) -> Iterator[tuple[str, float]]:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))
+            yield f"{sample.name.removeprefix('optimized_tsp_')}{{{labels}}}", sample.value
+
+
+async def test_what_waits_and_what_became_of_jobs_is_counted_once_on_every_replica(
+    client: httpx.AsyncClient, app: FastAPI, settings: Settings
+) -> None:
+    for _ in range(2):
+        await client.post(JOBS, json=TRIANGLE)
+    await run_job(app)
+    waiting = (await client.get(JOBS, params={"status": "Submitted"})).json()[0]["task_id"]
+    before = await scrape(client)
+    await client.post(f"{JOBS}/{waiting}/cancel")
+
+    other = create_app(settings)
+    async with other.router.lifespan_context(other):
+        transport = httpx.ASGITransport(other)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as second:
+            there = await scrape(second)
+    here = await scrape(client)
+
+    tsp = "solver=tsp,version=v1"
+    assert before[f"jobs_waiting{{{tsp}}}"] == 1
+    assert before[f"jobs_oldest_wait_seconds{{{tsp}}}"] > 0
+    assert f"jobs_waiting{{{tsp}}}" not in here
+    for found in (here, there):
+        assert found[f"jobs_submitted_total{{{tsp}}}"] == 2
+        assert found[f"job_starts_total{{{tsp}}}"] == 1
+        assert found[f"job_wait_seconds_count{{{tsp}}}"] == 1
+        assert found[f"job_wait_seconds_bucket{{le=+Inf,{tsp}}}"] == 1
+        assert 0 < found[f"job_wait_seconds_sum{{{tsp}}}"] < 60
+        assert found[f"job_solve_seconds_bucket{{le=0.05,{tsp}}}"] == 1  # the cancelled one
+        assert found[f"job_solve_seconds_bucket{{le=0.1,{tsp}}}"] == 2
+        assert (
+            found[
+                "jobs_ended_total{solution_status=optimal,solver=tsp,status=completed,version=v1}"
+            ]
+            == 1
+        )
+        assert (
+            found[
+                "jobs_ended_total{solution_status=unknown,solver=tsp,status=cancelled,version=v1}"
+            ]
+            == 1
+        )
+
+
+async def test_counts_of_workers_add_up_whoever_wrote_them(
+    client: httpx.AsyncClient, app: FastAPI
+) -> None:
+    services: Services = app.state.services
+    for crashes in (1, 2):
+        tally = Tally()
+        tally.count("solver_crashes", crashes, solver="tsp", version="v1")
+        tally.observe("worker_event_loop_lag_seconds", 0.3, (0.25, 0.5))
+        await tally.write(services.database)
+        await tally.write(services.database)  # nothing is left to add
+
+    found = await scrape(client)
+
+    assert found["solver_crashes_total{solver=tsp,version=v1}"] == 3
+    assert found["worker_event_loop_lag_seconds_bucket{le=0.5}"] == 2
+    assert found["worker_event_loop_lag_seconds_bucket{le=0.25}"] == 0
+    assert found["worker_event_loop_lag_seconds_sum{}"] == pytest.approx(0.6)
+
+
+async def test_requests_are_counted_by_route_not_by_path(client: httpx.AsyncClient) -> None:
+    job = (await client.post(JOBS, json=TRIANGLE)).json()["task_id"]
+    await client.get(f"{JOBS}/{job}")
+    await client.head(f"{JOBS}/{job}")
+    await client.get("/no/such/path")
+    await client.request("BREW", "/no/such/path")
+
+    found = await scrape(client)
+
+    route = "/tsp_solver/v1/jobs/{task_id}"
+    assert found[f"http_requests_total{{method=GET,route={route},status=200}}"] == 2
+    assert found["http_requests_total{method=POST,route=/tsp_solver/v1/jobs,status=202}"] == 1
+    assert found["http_requests_total{method=GET,route=unknown,status=404}"] == 1
+    assert found["http_requests_total{method=unknown,route=unknown,status=404}"] == 1
+    assert found[f"http_request_seconds_count{{method=GET,route={route}}}"] == 2
+    assert not any(job in name for name in found)
+
+
+async def test_every_metric_is_documented_and_every_documented_one_is_there(
+    client: httpx.AsyncClient,
+) -> None:
+    rows = re.findall(r"^\| `(optimized_tsp_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
+    written = {name.removesuffix("_total"): kind for name, kind, _ in rows}
+
+    text = (await client.get("/metrics")).text
+    there = {
+        family.name: family.type
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("optimized_tsp_")
+    }
+
+    assert there == written
+    named = set(re.findall(r"optimized_tsp_\w+", PAGE.partition("Alerts")[2]))
+    assert {re.sub("_(total|bucket)$", "", name) for name in named} <= set(there)
+
+
+@pytest.mark.parametrize(
+    ("auth", "token", "sent", "status"),
+    [
+        (Auth.OFF, None, None, 200),
+        (Auth.OFF, TOKEN, None, 401),
+        (Auth.REQUIRED, None, None, 401),
+        (Auth.REQUIRED, TOKEN, None, 401),
+        (Auth.REQUIRED, TOKEN, TOKEN + "x", 401),
+        (Auth.REQUIRED, TOKEN, TOKEN, 200),
+    ],
+)
+async def test_metrics_are_protected(
+    settings: Settings, auth: Auth, token: str | None, sent: str | None, status: int
+) -> None:
+    secret = None if token is None else SecretStr(token)
+    app = create_app(settings.model_copy(update={"auth": auth, "metrics_token": secret}))
+    headers = {} if sent is None else {"Authorization": f"Bearer {sent}"}
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            assert (await client.get("/metrics", headers=headers)).status_code == status
+
+
+async def test_metrics_answer_without_a_database(settings: Settings) -> None:
+    nowhere = SecretStr("postgresql://nobody:x@127.0.0.1:9/nothing")
+    app = create_app(settings.model_copy(update={"database_url": nowhere}))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            found = await scrape(client)
+    assert found["database_up{}"] == 0
+    assert "event_loop_lag_seconds_count{}" in found
+
+
+@pytest.mark.parametrize("sent", ["mine-17", "a.b:c/d+e=f_g", "x" * 128])
+async def test_a_request_id_comes_back(client: httpx.AsyncClient, sent: str) -> None:
+    for path in ("/healthz", "/nowhere", f"{JOBS}/00000000-0000-7000-8000-000000000000"):
+        response = await client.get(path, headers={"X-Request-ID": sent})
+        assert response.headers["x-request-id"] == sent
+
+
+@pytest.mark.parametrize("sent", [None, "", "two words", "x" * 129, "é", "a\tb"])
+async def test_what_is_no_request_id_is_replaced(
+    client: httpx.AsyncClient, sent: str | None
+) -> None:
+    headers = {} if sent is None else {b"X-Request-ID": sent.encode()}
+    made = [(await client.get("/healthz", headers=headers)).headers for _ in range(2)]
+    ids = {header["x-request-id"] for header in made}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
