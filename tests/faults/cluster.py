@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -130,7 +130,7 @@ class Cluster:
 
 @asynccontextmanager
 async def running_cluster(
-    folder: Path, *, apis: int = 2, workers: int = 2, **settings: str
+    folder: Path, *, apis: int = 2, workers: int = 2, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Cluster]:
     """Servers, database and processes of their own; all gone afterwards."""
     (folder / "processes").mkdir()
@@ -141,7 +141,7 @@ async def running_cluster(
         servers.start()
         database = stack.enter_context(servers.database())
         cluster = Cluster(folder / "processes", servers, database)
-        await cluster.start(apis=apis, workers=workers, **settings)
+        await cluster.start(apis=apis, workers=workers, **(settings or {}))
         try:
             yield cluster
         finally:

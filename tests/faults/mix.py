@@ -22,9 +22,18 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from optimized_tsp.core.database import Database
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.faults import CAN_CRASH_JOBS, FAULTS, KINDS
-from tests.faults.oracle import Verdict, all_ended, judge, newest_position
-from tests.faults.traffic import Traffic, Watcher, client
+from tests.faults.oracle import Verdict, Witnesses, all_delivered, all_ended, judge, newest_position
+from tests.faults.traffic import Traffic, Watcher, client, register
 from tests.stack import public_folder
+from tests.webhooks.receiver import answer, receiver
+
+HOOKS = {
+    "webhook_key": "a key that only these tests know",
+    "webhook_allow_http": "true",
+    "webhook_allowed_networks": "127.0.0.0/8",
+    "webhook_retry_delays_s": ",".join(["0.5"] * 20),
+}
+"""Settings under which webhooks may come to this machine, and soon."""
 
 _CALM_S = 300.0
 _SUBMITTERS = 8
@@ -51,10 +60,18 @@ class Mix:
         traffic = Traffic(cluster, random.Random(self.seed + 1))
         database = Database(cluster.direct_url, application_name="oracle")
         watchers = [Watcher(cluster, number) for number in range(_WATCHERS)]
+        async with receiver(answer(200)) as hooks:
+            await register(cluster, hooks)
+            return await self._run(cluster, database, Witnesses(traffic, watchers, hooks), source)
+
+    async def _run(
+        self, cluster: Cluster, database: Database, witnesses: Witnesses, source: random.Random
+    ) -> Verdict:
+        traffic = witnesses.traffic
         last: list[int] = []
         try:
             async with asyncio.TaskGroup() as group:
-                for watcher in watchers:
+                for watcher in witnesses.watchers:
                     group.create_task(
                         watcher.watch(lambda w: bool(last) and _position(w) >= last[0])
                     )
@@ -63,7 +80,7 @@ class Mix:
                 await injecting
                 await _calm(cluster, database)
                 last.append(await newest_position(database))
-            return await judge(database, traffic, watchers, crash_faults=self._crash_faults())
+            return await judge(database, witnesses, crash_faults=self._crash_faults())
         finally:
             await database.close()
 
@@ -129,10 +146,12 @@ def _position(watcher: Watcher) -> int:
 
 
 async def _calm(cluster: Cluster, database: Database) -> None:
-    """Wait until every job has ended and every event has its place."""
+    """Wait until every job has ended and every webhook is delivered."""
     async with asyncio.timeout(_CALM_S):
         await cluster.until_ready(_CALM_S)
-        while not await all_ended(database):  # noqa: ASYNC110 - no event of ours
+        while not (  # noqa: ASYNC110 - no event of ours
+            await all_ended(database) and await all_delivered(database)
+        ):
             await asyncio.sleep(0.2)
 
 
@@ -159,7 +178,7 @@ async def _soak(arguments: argparse.Namespace) -> int:
 
             mix = Mix(seed, arguments.jobs, arguments.faults, on_progress=show)
             with public_folder() as folder:
-                async with running_cluster(folder) as cluster:
+                async with running_cluster(folder, settings=HOOKS) as cluster:
                     verdict = await mix.run(cluster)
             wrong += len(verdict.wrong)
             _say(seed, mix, verdict)

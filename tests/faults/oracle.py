@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import select, text
 from sqlalchemy.orm import undefer
 
@@ -20,6 +21,7 @@ from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.solvers.contract import InvalidSolution
 from optimized_tsp.solvers.registry import all_solvers
 from tests.faults.traffic import Traffic, Watcher
+from tests.webhooks.receiver import Receiver
 
 _CRASHES_TO_FAIL = 3
 
@@ -34,6 +36,15 @@ _SOLUTIONS = (
     .join(Instance, Instance.digest == Job.instance_digest)
     .options(undefer(Instance.payload))
 )
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Who was promised something: those who submit, those who follow the feed, a receiver."""
+
+    traffic: Traffic
+    watchers: Sequence[Watcher]
+    hooks: Receiver
 
 
 @dataclass(frozen=True)
@@ -54,22 +65,29 @@ async def all_ended(database: Database) -> bool:
         return not await session.scalar(text(active))
 
 
+async def all_delivered(database: Database) -> bool:
+    """Whether no webhook is owed any more."""
+    owed = (
+        "SELECT count(*) FROM webhook_deliveries WHERE delivered_at IS NULL AND failed_at IS NULL"
+    )
+    async with database.read() as session:
+        return not await session.scalar(text(owed))
+
+
 async def newest_position(database: Database) -> int:
     """The feed's last position, once every event has one."""
     async with database.read() as session:
         return int(await session.scalar(text("SELECT max(position) FROM events")) or 0)
 
 
-async def judge(
-    database: Database, traffic: Traffic, watchers: Sequence[Watcher], *, crash_faults: int
-) -> Verdict:
+async def judge(database: Database, witnesses: Witnesses, *, crash_faults: int) -> Verdict:
     """Everything that must hold when all is calm again and every job has ended."""
     async with database.read() as session:
         jobs = (await session.execute(_JOBS)).all()
         events = (await session.execute(_EVENTS)).all()
         solutions = (await session.execute(_SOLUTIONS)).all()
-    wrong = [*traffic.refused]
-    wrong += _judge_accepted(traffic, jobs)
+    wrong = [*witnesses.traffic.refused]
+    wrong += _judge_accepted(witnesses.traffic, jobs)
     of_job: dict[UUID, list[Any]] = defaultdict(list)
     for event in events:
         of_job[event.job_id].append(event)
@@ -77,8 +95,9 @@ async def judge(
         wrong += _judge_job(job, of_job[job.id])
     for solved, solution, instance in solutions:
         wrong += _judge_solution(solved, solution, instance.payload)
-    for watcher in watchers:
+    for watcher in witnesses.watchers:
         wrong += _judge_transcript(watcher, events)
+    wrong += _judge_webhooks(witnesses.hooks, events)
     crashes = sum(job.crashes for job in jobs)
     if crashes > crash_faults:
         wrong.append(f"{crashes} crashes, but only {crash_faults} faults could cause one")
@@ -139,6 +158,23 @@ def _judge_transcript(watcher: Watcher, events: Sequence[Any]) -> list[str]:
     ordered = [event for event in logged if event in set(seen)] == seen
     what = f"{missing} missing, {twice} twice, {'in order' if ordered else 'out of order'}"
     return [f"watcher {watcher.number} saw {len(seen)} of {len(logged)} events: {what}"]
+
+
+def _judge_webhooks(hooks: Receiver, events: Sequence[Any]) -> list[str]:
+    """Every event at least once; the same event always with the same id, and none without."""
+    ids: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for request in hooks.received:
+        data = orjson.loads(request.body)["data"]
+        ids[data["task_id"], data["seq"]].add(request.id)
+    logged = {(str(event.job_id), event.seq) for event in events}
+    wrong = []
+    if missing := logged - set(ids):
+        wrong.append(f"{len(missing)} of {len(logged)} events were not delivered to the webhook")
+    if strange := set(ids) - logged:
+        wrong.append(f"{len(strange)} events came by webhook that never happened")
+    if torn := sum(len(of_event) > 1 for of_event in ids.values()):
+        wrong.append(f"{torn} events came by webhook with several ids")
+    return wrong
 
 
 @dataclass(frozen=True)

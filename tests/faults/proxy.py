@@ -30,6 +30,7 @@ class Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     commit_seen: bool = False
+    half_open: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -99,6 +100,7 @@ class FaultProxy:
 
         def forget() -> None:
             for link in links:
+                link.half_open = True
                 for task in link.tasks:
                     task.cancel()
                 link.server.transport.abort()
@@ -129,6 +131,8 @@ class FaultProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        writers = [writer for link in links for writer in (link.client, link.server)]
+        await asyncio.gather(*(w.wait_closed() for w in writers), return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:
@@ -150,12 +154,10 @@ class FaultProxy:
 
     def _ended(self, link: Link) -> None:
         """A side that ended ends the other one, unless the link was made half open."""
-        if all(task.done() for task in link.tasks):
+        if all(task.done() for task in link.tasks) and not link.half_open:
             self._links.discard(link)
-            cancelled = all(task.cancelled() for task in link.tasks)
-            if not cancelled:
-                link.client.close()
-                link.server.close()
+            link.client.close()
+            link.server.close()
 
     async def _pump(
         self,

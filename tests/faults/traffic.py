@@ -16,8 +16,10 @@ import orjson
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 
+from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.states import TERMINAL
 from tests.faults.cluster import Cluster
+from tests.webhooks.receiver import Receiver
 
 PATIENCE_S = 180.0
 _PAUSE_S = 0.1
@@ -90,6 +92,14 @@ def odd(behaviour: str, *, gate: Path | None = None, timeout_s: float = 60.0) ->
 def client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=50, max_keepalive_connections=20)
     return httpx.AsyncClient(timeout=_REQUEST_TIMEOUT_S, limits=limits)
+
+
+async def register(cluster: Cluster, hooks: Receiver) -> None:
+    """Have every event of every job sent to the receiver."""
+    body = {"url": hooks.url(), "event_types": [kind.value for kind in EventType]}
+    async with client() as http:
+        answer = await http.post(f"{cluster.urls[0]}/webhooks", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
 
 
 @dataclass
