@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged fuzz check check-compose bench bench-engine bench-service soak lock format clean
+.PHONY: help run test test-browser test-privileged fuzz check check-compose bench bench-engine bench-service bench-webhooks soak lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ bench-engine: $(VENV)/.dev-ready  ## Measure the engine beside others on TSPLIB 
 
 bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notification.
 	@exec $(BIN)/python -m benchmarks.service
+
+bench-webhooks: $(VENV)/.dev-ready  ## Measure webhooks: what a dead receiver costs the others.
+	@exec $(BIN)/python -m benchmarks.webhooks
 
 lock: $(VENV)/.dev-ready  ## Resolve the dependencies anew into requirements/*.lock.
 	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra tracing --extra build --output-file requirements/run.lock

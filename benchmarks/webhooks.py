@@ -1,0 +1,133 @@
+"""What one dead receiver costs the others: time to the first attempt, with and without it.
+
+`make bench-webhooks` starts the whole service (embedded servers, one API, two workers) and ten
+receivers that answer at once; jobs are submitted at a steady rate. Every other round there is an
+eleventh endpoint whose receiver accepts connections and never says a word. Times are milliseconds
+from an event (its `timestamp`, a moment before its commit) to its arrival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import httpx
+import orjson
+
+from benchmarks.service import JOBS, TRIVIAL, service
+
+RECEIVERS = 10
+EVERY_S = 0.25
+
+
+class Arrivals:
+    """What healthy receivers got: the wait of each event."""
+
+    def __init__(self) -> None:
+        self.waits_ms: list[float] = []
+        self.came = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        event = orjson.loads(await reader.readexactly(length))
+        at = datetime.fromisoformat(event["timestamp"]).timestamp()
+        self.waits_ms.append(1000 * (time.time() - at))
+        self.came.set()
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes everything, says nothing, goes when the other side does or we end."""
+    with suppress(asyncio.CancelledError):
+        await reader.read()
+    writer.close()
+
+
+@asynccontextmanager
+async def listening(serve: Any) -> AsyncIterator[str]:
+    """The URL of a receiver."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        server.close()
+
+
+async def one_round(client: httpx.AsyncClient, arrivals: Arrivals, jobs: int) -> list[float]:
+    """The waits of the events of so many jobs, one submitted every quarter of a second."""
+    arrivals.waits_ms.clear()
+    for _ in range(jobs):
+        (await client.post(JOBS, json=TRIVIAL)).raise_for_status()
+        await asyncio.sleep(EVERY_S)
+    async with asyncio.timeout(60):
+        while len(arrivals.waits_ms) < jobs * RECEIVERS:
+            arrivals.came.clear()
+            await arrivals.came.wait()
+    return list(arrivals.waits_ms)
+
+
+async def measure(base_url: str, rounds: int, jobs: int) -> list[tuple[list[float], list[float]]]:
+    """Waits without and with the dead endpoint, of rounds that alternate."""
+    pairs = []
+    arrivals = Arrivals()
+    async with (
+        listening(arrivals.serve) as good,
+        listening(silent) as dead,
+        httpx.AsyncClient(base_url=base_url, timeout=30) as client,
+    ):
+        for number in range(RECEIVERS):
+            await register(client, f"{good}{number}")
+        await one_round(client, arrivals, 5)
+        for _ in range(rounds):
+            alone = await one_round(client, arrivals, jobs)
+            endpoint = await register(client, dead)
+            pairs.append((alone, await one_round(client, arrivals, jobs)))
+            (await client.delete(f"/webhooks/{endpoint}")).raise_for_status()
+    return pairs
+
+
+async def register(client: httpx.AsyncClient, url: str) -> str:
+    """The id of a new endpoint for the ends of jobs."""
+    answered = await client.post("/webhooks", json={"url": url})
+    return str(answered.raise_for_status().json()["id"])
+
+
+def p99(waits_ms: list[float]) -> float:
+    return statistics.quantiles(waits_ms, n=100)[98]
+
+
+def show(name: str, waits_ms: list[float]) -> None:
+    """Print a row."""
+    p50, p95 = (statistics.quantiles(waits_ms, n=100)[at] for at in (49, 94))
+    print(f"{name:<28}{len(waits_ms):>7}{p50:>9.0f}{p95:>9.0f}{p99(waits_ms):>9.0f}")
+
+
+def main() -> None:
+    """Measure and print a table and the change of the 99th percentile."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=40)
+    arguments = parser.parse_args()
+    os.environ["OPTIMIZED_TSP_WEBHOOK_ALLOW_HTTP"] = "true"
+    os.environ["OPTIMIZED_TSP_WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8"
+    with service(workers=2) as running:
+        pairs = asyncio.run(measure(running["base_url"], arguments.rounds, arguments.jobs))
+    print(f"{'ms from event to arrival':<28}{'events':>7}{'p50':>9}{'p95':>9}{'p99':>9}")
+    show("ten healthy endpoints", [wait for alone, _ in pairs for wait in alone])
+    show("the same beside a dead one", [wait for _, beside in pairs for wait in beside])
+    changes = [100 * (p99(beside) / p99(alone) - 1) for alone, beside in pairs]
+    print(f"change of p99, median of the pairs: {statistics.median(changes):+.1f} %")
+
+
+if __name__ == "__main__":
+    main()
