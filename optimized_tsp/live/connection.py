@@ -17,9 +17,11 @@ from optimized_tsp.core.errors import (
     Unauthorized,
 )
 from optimized_tsp.events.filter import EventFilter
+from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.live.feed import Feed, database_trouble
 from optimized_tsp.live.frames import PING, PONG, error_frame
+from optimized_tsp.live.logs import send_log
 from optimized_tsp.live.messages import (
     Auth,
     InvalidRequest,
@@ -78,6 +80,7 @@ class Connection:
         self._peer = peer
         self._solver = solver
         self._key = key
+        self._log: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve the client to the end; raises `ServiceError` before it is accepted."""
@@ -132,9 +135,9 @@ class Connection:
             tasks.create_task(self._ping())
             if self._authenticator.required:
                 tasks.create_task(self._watch_key())
-            await self._listen(stream, requests)
+            await self._listen(tasks, stream, requests)
 
-    async def _listen(self, stream: Stream, requests: Requests) -> Never:
+    async def _listen(self, tasks: asyncio.TaskGroup, stream: Stream, requests: Requests) -> Never:
         # Whoever only sends never notices that the client has left: this always reads.
         while True:
             try:
@@ -147,6 +150,7 @@ class Connection:
                     await self._peer.send(PONG)
                 case Subscribe():
                     await stream.subscribe(message)
+                    self._follow_log(tasks, message, stream.jobs)
                 case SubmitJob():
                     await stream.expect_jobs()
                     await requests.begin(message)
@@ -154,6 +158,22 @@ class Connection:
                     await requests.begin(message)
                 case Auth():
                     self._refuse_other(message.key)
+
+    def _follow_log(self, tasks: asyncio.TaskGroup, message: Subscribe, jobs: Scope) -> None:
+        """Send the log that this asks for, if it does, instead of the one before."""
+        if self._log is not None:
+            self._log.cancel()
+            self._log = None
+        if message.log and message.task_id is not None:
+            work = send_log(
+                self._feed,
+                self._services.waiters,
+                jobs,
+                message.task_id,
+                after=message.log_after,
+                send=self._peer.send,
+            )
+            self._log = tasks.create_task(work)
 
     def _refuse_other(self, key: str) -> None:
         if self._authenticator.required and key != self._key:

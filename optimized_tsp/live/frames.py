@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from optimized_tsp.core.errors import InputProblem, ServiceError
 from optimized_tsp.events.types import JobEvent, encode_position
+from optimized_tsp.jobs.logs import LogView
 from optimized_tsp.live.messages import RequestId
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "error_frame",
     "event_frame",
     "expired_frame",
+    "log_frame",
     "problem_document",
     "response_frame",
     "subscribed_frame",
@@ -45,6 +47,11 @@ def with_solution(frame: str, solution: str) -> str:
 def tour_frame(task_id: UUID, solution: str) -> str:
     """A solution that did not come with its event; `solution` is JSON already."""
     return f'{{"type":"tour","task_id":"{task_id}","solution":{solution}}}'
+
+
+def log_frame(task_id: UUID, log: LogView) -> str:
+    """Lines of a job's log, for who asked for them."""
+    return f'{{"type":"log","task_id":"{task_id}",{log.model_dump_json()[1:]}'
 
 
 def subscribed_frame(position: int) -> str:

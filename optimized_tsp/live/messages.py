@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import orjson
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError, to_json
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
@@ -70,6 +70,17 @@ class Subscribe(StrictModel):
         default=None, description="The cursor of the last event seen; without it: from now on."
     )
     tours: bool = Field(default=False, description="Solutions with the events that tell of them.")
+    log: bool = Field(default=False, description="The log of the job `task_id`, too.")
+    log_after: int = Field(
+        default=0, ge=0, lt=2**31, description="The last line of the log that was seen."
+    )
+
+    @field_validator("log")
+    @classmethod
+    def _check_log(cls, log: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic's
+        if log and info.data.get("task_id") is None:
+            raise PydanticCustomError("log_of_one_job", "needs a task_id: a log is that of one job")
+        return log
 
     @field_validator("tag")
     @classmethod

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from optimized_tsp.core.errors import StateConflict
 from optimized_tsp.events.filter import EventFilter, Wanted
+from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.frames import (
     expired_frame,
@@ -20,7 +21,7 @@ from optimized_tsp.live.frames import (
 )
 from optimized_tsp.live.messages import Subscribe
 from optimized_tsp.live.outbox import Frame, Outbox
-from optimized_tsp.live.subscription import CursorExpired, check_cursor, check_job
+from optimized_tsp.live.subscription import CursorExpired, check_cursor, check_job, jobs_of
 from optimized_tsp.live.tours import TourPace
 
 __all__ = ["Stream", "TooSlow"]
@@ -61,6 +62,11 @@ class Stream:
         self._unanswered: dict[UUID, asyncio.Event] = {}
         self._tours = False
         self._pace = TourPace()
+
+    @property
+    def jobs(self) -> Scope:
+        """The jobs whose events this client may see."""
+        return jobs_of(self._scope)
 
     async def open(self) -> None:
         """Miss nothing from now on; raises `ServiceUnavailable`."""

@@ -186,3 +186,34 @@ async def test_what_is_no_request_id_is_replaced(
     ids = {header["x-request-id"] for header in made}
     assert len(ids) == 2
     assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
+
+
+async def test_a_defect_is_logged_once_with_the_id_and_goes_no_further(
+    app: FastAPI, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def boom() -> None:
+        raise ZeroDivisionError("the test's own")
+
+    app.add_api_route("/boom", boom)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        response = await client.get("/boom", headers={"X-Request-ID": "the-one"})
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == "the-one"
+    said = capsys.readouterr().out
+    assert said.count("unexpected_error") == 1
+    assert said.count("ZeroDivisionError: the test's own") == 1
+    [line] = [line for line in said.splitlines() if "unexpected_error" in line]
+    assert "the-one" in line
+
+
+async def test_the_feed_tells_how_many_clients_it_has(settings: Settings) -> None:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        app.state.feed.clients += 1
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            found = await scrape(client)
+    assert (found["feed_clients{}"], found["feed_queued_bytes{}"]) == (1, 0)

@@ -16,6 +16,7 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.errors import InvalidInput, ServiceError
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.types import JobEvent, decode_position
+from optimized_tsp.jobs.logs import LogView
 from optimized_tsp.jobs.models import Solution
 from optimized_tsp.jobs.queue import QueueView
 from optimized_tsp.jobs.schemas import CancelledJobs, JobView
@@ -27,6 +28,7 @@ from optimized_tsp.live.frames import (
     error_frame,
     event_frame,
     expired_frame,
+    log_frame,
     response_frame,
     subscribed_frame,
     tour_frame,
@@ -56,6 +58,9 @@ def written(message: dict[str, Any]) -> str:
             return with_solution(frame, written_json(solution)) if solution else frame
         case "tour":
             return tour_frame(UUID(message["task_id"]), written_json(message["solution"]))
+        case "log":
+            log = {name: message[name] for name in LogView.model_fields}
+            return log_frame(UUID(message["task_id"]), LogView.model_validate(log))
         case "response":
             return response_frame(message["id"], result(message["result"]))
         case "error" if "id" in message:
@@ -111,7 +116,7 @@ def test_every_message_has_an_example() -> None:
     kinds = {(side, orjson.loads(text)["type"]) for side, text in EXAMPLES}
     assert kinds == {
         *(("client", kind) for kind in _MODELS if kind != "pong"),
-        *(("server", kind) for kind in ("subscribed", "event", "tour", "expired")),
+        *(("server", kind) for kind in ("subscribed", "event", "tour", "log", "expired")),
         *(("server", kind) for kind in ("response", "error", "pong")),
     }
 
