@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -28,7 +29,7 @@ from optimized_tsp.webhooks.resolve import SystemResolver
 from optimized_tsp.webhooks.schedule import Schedule, retry_after_s
 from optimized_tsp.webhooks.secrets import SecretBox
 from optimized_tsp.webhooks.signing import message_body, signed_headers
-from optimized_tsp.webhooks.transport import Answer, NoAnswer, Transport, trusted_authorities
+from optimized_tsp.webhooks.transport import Answer, NoAnswer, Transport
 
 __all__ = ["Deliverer", "Pace", "make_deliverer"]
 
@@ -63,11 +64,13 @@ class Pace:
     """For attempts under way when the process is to stop; then they are broken off."""
 
 
-def make_deliverer(settings: Settings, database: Database) -> Deliverer:
-    """The deliverer of these settings; raises OSError when the CA file cannot be read."""
+def make_deliverer(
+    settings: Settings, database: Database, authorities: ssl.SSLContext
+) -> Deliverer:
+    """The deliverer of these settings; `authorities` are `trusted_authorities`."""
     transport = Transport(
         AddressPolicy.from_settings(settings),
-        trusted_authorities(settings.webhook_ca_file),
+        authorities,
         SystemResolver(),
         timeout_s=ATTEMPT_S,
     )

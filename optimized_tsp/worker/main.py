@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,7 +26,8 @@ from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
 from optimized_tsp.solvers.process import SolverProcess
 from optimized_tsp.solvers.registry import UnfitSolver, all_solvers
-from optimized_tsp.webhooks.deliverer import Deliverer, make_deliverer
+from optimized_tsp.webhooks.deliverer import make_deliverer
+from optimized_tsp.webhooks.transport import trusted_authorities
 from optimized_tsp.worker.actors import ring_worker
 from optimized_tsp.worker.health import APPLICATION_NAME
 from optimized_tsp.worker.reconciler import Reconciler, write_what_is_left
@@ -48,6 +50,10 @@ def run(settings: Settings) -> None:
             "optimized-tsp: a worker needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDIS_URL; "
             "`optimized-tsp up` sets them for the embedded servers"
         )
+    try:
+        authorities = trusted_authorities(settings.webhook_ca_file)
+    except OSError as error:
+        sys.exit(f"optimized-tsp: OPTIMIZED_TSP_WEBHOOK_CA_FILE cannot be used: {error}")
     configure_logging(settings.log_format)
     try:
         all_solvers()
@@ -56,7 +62,7 @@ def run(settings: Settings) -> None:
         sys.exit(f"optimized-tsp: {error}")
     urls = (settings.database_url.get_secret_value(), settings.redis_url.get_secret_value())
     try:
-        asyncio.run(_work(settings, tracing, *urls))
+        asyncio.run(_work(settings, tracing, authorities, *urls))
     except Exception as defect:  # noqa: BLE001 - its last words are a log line like any other
         log_once(logger, defect, effect="this worker ends")
         sys.exit(1)
@@ -64,12 +70,18 @@ def run(settings: Settings) -> None:
         tracing.close()
 
 
-async def _work(settings: Settings, tracing: Tracing, database_url: str, redis_url: str) -> None:
+async def _work(
+    settings: Settings,
+    tracing: Tracing,
+    authorities: ssl.SSLContext,
+    database_url: str,
+    redis_url: str,
+) -> None:
     shutdown = _shutdown_signal()
     async with _means(settings, tracing, database_url, redis_url) as means:
         runner = JobRunner(_name(), means, shutdown)
         rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
-        deliverer = _deliverer(means)
+        deliverer = make_deliverer(settings, means.database, authorities)
         always: list[asyncio.Task[Any]] = [
             asyncio.create_task(Reconciler(means).run()),
             asyncio.create_task(keep_pruning(means.database, settings)),
@@ -94,13 +106,6 @@ async def _work(settings: Settings, tracing: Tracing, database_url: str, redis_u
         for task in (*always, leaving):
             if not task.cancelled() and (defect := task.exception()) is not None:
                 raise defect
-
-
-def _deliverer(means: Means) -> Deliverer:
-    try:
-        return make_deliverer(means.settings, means.database)
-    except OSError as error:
-        sys.exit(f"optimized-tsp: OPTIMIZED_TSP_WEBHOOK_CA_FILE cannot be used: {error}")
 
 
 def _shutdown_signal() -> asyncio.Event:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from optimized_tsp.core.config import Settings
@@ -11,3 +13,15 @@ from optimized_tsp.worker.main import run
 def test_a_worker_without_addresses_says_what_to_set() -> None:
     with pytest.raises(SystemExit, match="needs OPTIMIZED_TSP_DATABASE_URL and OPTIMIZED_TSP_REDI"):
         run(Settings())
+
+
+def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
+    nothing = tmp_path / "ca.pem"
+    nothing.write_text("no certificate")
+    settings = Settings(
+        database_url="postgresql://u:p@127.0.0.1/db",
+        redis_url="redis://127.0.0.1/0",
+        webhook_ca_file=nothing,
+    )
+    with pytest.raises(SystemExit, match="OPTIMIZED_TSP_WEBHOOK_CA_FILE cannot be used"):
+        run(settings)
