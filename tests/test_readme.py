@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -56,17 +57,29 @@ def test_the_curl_example_solves_a_problem(running_stack: RunningStack) -> None:
     assert (job["status"], job["solution_status"], job["cost"]) == ("Completed", "optimal", 14)
 
 
-async def test_the_python_example_watches_a_job_and_the_sql_finds_it(
-    running_stack: RunningStack, database: TestDatabase
-) -> None:
-    program, _ = examples("python")
-    (query,) = examples("sql")
+def test_the_python_example_finds_an_open_path(running_stack: RunningStack) -> None:
+    (program,) = [example for example in examples("python") if '"round_trip": False' in example]
 
     printed = run([sys.executable, "-"], program.replace(WRITTEN_URL, running_stack.base_url))
 
+    assert printed in {
+        "Paris - Bonn - Rome 1464371 metres\n",
+        "Rome - Bonn - Paris 1464371 metres\n",
+    }
+
+
+async def test_the_websocket_example_watches_its_job_and_the_sql_finds_it(
+    running_stack: RunningStack, database: TestDatabase
+) -> None:
+    (program,) = [example for example in examples("python") if "submitJob" in example]
+    (query,) = examples("sql")
+    url = running_stack.base_url.replace("http:", "ws:")
+
+    printed = run([sys.executable, "-"], program.replace("ws://127.0.0.1:8000", url))
+
     assert printed.splitlines()[0] == "job.submitted None"
     assert "job.completed 14" in printed
-    assert printed.splitlines()[-1] == "[0, 1, 2, 3] 14 optimal"
+    assert printed.splitlines()[-1] == "[0, 1, 2, 3] optimal"
     engine = create_async_engine(database.reporting_url)
     async with engine.connect() as connection:
         row = (await connection.execute(text(query.strip().rstrip(";")))).one()
@@ -77,7 +90,7 @@ async def test_the_python_example_watches_a_job_and_the_sql_finds_it(
 def test_the_receiver_of_webhooks_handles_what_is_signed_and_fresh_once(
     start_stack: StartStack,
 ) -> None:
-    program = examples("python")[1]
+    (program,) = [example for example in examples("python") if "standardwebhooks" in example]
     (setup,) = [example for example in examples("sh") if "WEBHOOK" in example]
     start, tell_secret = setup.strip().splitlines()
     settings = dict(re.findall(r"OPTIMIZED_TSP_(\w+)=(\S+)", start))
@@ -118,6 +131,29 @@ def test_the_receiver_of_webhooks_handles_what_is_signed_and_fresh_once(
         finally:
             receiver.kill()
         assert receiver.stdout.read() == ""
+
+
+def test_the_commands_solve_a_file_by_the_service_and_without(
+    running_stack: RunningStack, tmp_path: Path
+) -> None:
+    (commands,) = [example for example in examples("sh") if example.startswith("printf")]
+    program = f"{sys.executable} -m optimized_tsp.cli.main"
+
+    done = subprocess.run(
+        ["/bin/sh", "-eu"],
+        input=commands.replace(".venv/bin/optimized-tsp", program),
+        cwd=tmp_path,
+        env=os.environ | {"OPTIMIZED_TSP_URL": running_stack.base_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    watched, solved = done.stdout.splitlines()[:-1], orjson.loads(done.stdout.splitlines()[-1])
+    assert "status       Completed (optimal, proven)" in watched
+    assert (solved["cost"], solved["solution_status"]) == (2570452, "optimal")
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))

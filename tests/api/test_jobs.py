@@ -240,9 +240,15 @@ async def test_delete_cancels_what_is_active_and_removes_what_has_ended(
     ]
     assert (await client.delete(f"{waiting}?purge=true")).status_code == 204
     assert (await client.delete(done)).status_code == 204
+    # Then no call finds them any more
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    below = {path: calls for path, calls in paths.items() if path.startswith(f"{JOBS}/{{task_id}}")}
+    assert len(below) >= 6
     for gone in (waiting, done):
-        assert (await client.get(gone)).status_code == 404
-        assert (await client.delete(gone)).status_code == 404
+        for path, calls in below.items():
+            url = path.replace(f"{JOBS}/{{task_id}}", gone)
+            for method in calls:
+                assert (await client.request(method, url)).status_code == 404, f"{method} {path}"
     assert (await client.get(JOBS)).json() == []
     async with db.read() as session:
         assert await session.scalar(select(func.count()).select_from(Job)) == 2
