@@ -1,6 +1,6 @@
 """Traces of what happens to a job, from its request to its notification; off by default.
 
-While they are off nothing of OpenTelemetry is imported, and a trace that a caller began is still
+While they are off we import nothing of OpenTelemetry, and a trace that a caller began is still
 passed on.
 """
 
