@@ -54,7 +54,7 @@ def _masked(name: str, value: object) -> str:
     """The value for a screen somebody may look at: addresses without their passwords."""
     if value is None:
         return "-"
-    if name in {"api_key", "webhook_key"}:
+    if name in {"api_key", "metrics_token", "webhook_key"}:
         return "***"
     text = str(_plain(value))
     if not name.endswith("_url") or "@" not in text:

@@ -20,6 +20,7 @@ from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.insist import insist
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.totals import Tally
 from optimized_tsp.webhooks import claims, outcomes
 from optimized_tsp.webhooks.address import AddressPolicy, RefusedAddress
 from optimized_tsp.webhooks.claims import Claimed
@@ -65,7 +66,7 @@ class Pace:
 
 
 def make_deliverer(
-    settings: Settings, database: Database, authorities: ssl.SSLContext
+    settings: Settings, database: Database, authorities: ssl.SSLContext, tally: Tally
 ) -> Deliverer:
     """The deliverer of these settings; `authorities` are `trusted_authorities`."""
     transport = Transport(
@@ -75,7 +76,8 @@ def make_deliverer(
         timeout_s=ATTEMPT_S,
     )
     box = SecretBox.from_settings(settings)
-    return Deliverer(database, transport, box, Schedule(settings.webhook_retry_delays_s), Pace())
+    schedule = Schedule(settings.webhook_retry_delays_s)
+    return Deliverer(database, transport, box, schedule, Pace(), tally)
 
 
 class Deliverer:
@@ -88,7 +90,10 @@ class Deliverer:
         box: SecretBox,
         schedule: Schedule,
         pace: Pace,
+        tally: Tally | None = None,
     ) -> None:
+        """`tally` counts attempts by their result."""
+        self._tally = tally or Tally()
         self._database = database
         self._transport = transport
         self._box = box
@@ -177,6 +182,8 @@ class Deliverer:
         begun = time.monotonic()
         outcome = await self._attempt(claimed)
         duration_s = time.monotonic() - begun
+        result = "delivered" if isinstance(outcome, int) else "failed"
+        self._tally.count("webhook_attempts", result=result)
         if isinstance(outcome, int):
             self._delivered.append(Delivered(claimed, outcome, duration_s))
             return
@@ -220,6 +227,9 @@ class Deliverer:
             "Content-Type": "application/json",
             **signed,
         }
+        traceparent = claimed.payload.get("data", {}).get("traceparent")
+        if traceparent is not None:  # the receiver can go on with the trace (W3C Trace Context)
+            headers["traceparent"] = traceparent
         return await self._transport.post(claimed.endpoint.url, headers, body)
 
     async def _write(self, work: Callable[..., Awaitable[None]]) -> None:

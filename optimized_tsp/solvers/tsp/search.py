@@ -126,6 +126,7 @@ class Search:
         """Keep a fact for the statistics; None is none."""
         if value is not None:
             self.statistics[name] = value
+            logger.info("%s: %s", name.replace("_", " "), value)
 
     def add_to(self, name: str, value: float) -> None:
         """Add up a fact for the statistics."""
