@@ -23,22 +23,27 @@ $(VENV)/.run-ready: requirements/run.lock pyproject.toml
 	@$(PIP) --no-build-isolation --editable .
 	@touch $@
 
+# Compiled once for this computer; loaded from then on. Only what has changed is compiled again.
+$(VENV)/.kernels-ready: $(VENV)/.run-ready $(wildcard optimized_tsp/solvers/tsp/*.py optimized_tsp/solvers/tsp/*/*.py)
+	@$(BIN)/python -m optimized_tsp.solvers.tsp.compile_kernels
+	@touch $@
+
 $(VENV)/.dev-ready: $(VENV)/.run-ready requirements/dev.lock
 	@echo "Adding the development tools to $(VENV) ..."
 	@$(PIP) --require-hashes -r requirements/dev.lock
 	@touch $@
 
 # --parent: should make be killed, everything it started stops too.
-run: $(VENV)/.run-ready  ## Start everything, solve the bundled example live, keep serving.
+run: $(VENV)/.kernels-ready  ## Start everything, solve the bundled example live, keep serving.
 	@exec $(BIN)/optimized-tsp up --demo --parent $$PPID
 
-test: $(VENV)/.dev-ready  ## Run the test suite against servers it starts itself.
+test: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the test suite against servers it starts itself.
 	@exec $(BIN)/python -m pytest -m "not browser and not privileged"
 
-test-browser: $(VENV)/.dev-ready  ## Run the tests that need Chromium.
+test-browser: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the tests that need Chromium.
 	@exec $(BIN)/python -m pytest -m browser
 
-test-privileged: $(VENV)/.dev-ready  ## Run the tests that need root.
+test-privileged: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the tests that need root.
 	@exec $(BIN)/python -m pytest -m privileged
 
 fuzz: $(VENV)/.dev-ready  ## Call a service 20,000 times with generated requests (ARGS="--cases N --seed N").
@@ -58,14 +63,14 @@ check: $(VENV)/.dev-ready  ## Check format, lint, types, layers and migrations.
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.with_servers $(BIN)/alembic check
 
-bench: $(VENV)/.dev-ready  ## Measure the solvers (DIR=folder of TSPLIB files).
+bench: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the solvers (DIR=folder of TSPLIB files).
 	@exec $(BIN)/python -m benchmarks.solvers $(DIR)
 
-bench-engine: $(VENV)/.dev-ready  ## Measure the engine beside others on TSPLIB files (DIR=folder ARGS="--limit 45 ...").
+bench-engine: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the engine beside others on TSPLIB files (DIR=folder ARGS="--limit 45 ...").
 	@test -n "$(DIR)" || { echo "Say where the .tsp files and optima.csv are: make bench-engine DIR=folder"; exit 2; }
 	@exec $(BIN)/python -m benchmarks.engine $(DIR) $(ARGS)
 
-bench-service: $(VENV)/.dev-ready  ## Measure the service: submission to notification.
+bench-service: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the service: submission to notification.
 	@exec $(BIN)/python -m benchmarks.service
 
 bench-webhooks: $(VENV)/.dev-ready  ## Measure webhooks: what a dead receiver costs the others.

@@ -48,16 +48,25 @@ def main() -> None:
 
 
 def _import_engines(solver: type[AnySolver]) -> None:
-    """Import the modules beside the solver's own, and so what they stand on (OR-Tools, SciPy)."""
+    """Import the modules beside the solver's own, and so what they stand on (OR-Tools, SciPy).
+
+    Kernels that are not compiled yet are compiled here: no solve has to wait for that.
+    """
     package = sys.modules[solver.__module__].__package__
     if not package:
         return
+    _import_all(package)
+
+
+def _import_all(package: str) -> None:
     for module in pkgutil.iter_modules(sys.modules[package].__path__, f"{package}."):
         try:
-            if not module.ispkg:
-                importlib.import_module(module.name)
+            importlib.import_module(module.name)
         except ImportError:  # if a solve needs it, that solve fails and says so; no other does
             traceback.print_exc()
+        else:
+            if module.ispkg:
+                _import_all(module.name)
 
 
 def _outlast_signals() -> None:

@@ -1,5 +1,4 @@
-"""Tours: a first one at once, then better and better ones; see `TourSearch`."""
+"""Tours: a first one at once, then better and better ones; see `tour_search.TourSearch`.
 
-from optimized_tsp.solvers.tsp.tours.tour_search import TourSearch
-
-__all__ = ["TourSearch"]
+Nothing is imported here: a curve through points (`space_filling`) needs no compiled kernels.
+"""

@@ -38,8 +38,9 @@ ChainGraph: TypeAlias = tuple[Costs, NDArray[np.int32], IntArray, NDArray[np.int
 
 CHAIN = f"Tuple(({PATHS}, int64[:,:,::1], int64[:,::1], int64[:,::1]))"
 Chain: TypeAlias = tuple[Paths, IntArray, IntArray, IntArray]
-"""Paths; steps (levels, ways, 7) to try, best first; (levels, head, gain, steps, next step);
-and (levels, 2) how wide: ways kept in all, and neighbours looked at for steps of two edges."""
+"""Paths; steps (levels, ways + 1, 7) to try, best first, and last the one to close with; a row
+(head, gain, steps, next step) a level; and how wide a level is (levels, 2): ways kept in all, and
+neighbours looked at for steps of two edges."""
 
 _KIND, _T3, _T4, _T5, _T6, _GAIN, _CLOSED = range(7)
 _HEAD, _OPEN_GAIN, _COUNT, _NEXT = range(4)
@@ -58,24 +59,34 @@ def new_chain(widths: list[tuple[int, int]]) -> Chain:
     )
 
 
+@kernel("void(int64[::1], int64, int64, int64, int64, int64, int64, int64)")
+def _write(
+    step: IntArray, kind: int, t3: int, t4: int, t5: int, t6: int, gain: int, closed: int
+) -> None:
+    step[_KIND], step[_T3], step[_T4], step[_T5], step[_T6] = kind, t3, t4, t5, t6
+    step[_GAIN], step[_CLOSED] = gain, closed
+
+
 @kernel(f"void({CHAIN}, int64, int64, int64, int64, int64, int64, int64, int64)")
 def _keep(
     chain: Chain, level: int, kind: int, t3: int, t4: int, t5: int, t6: int, gain: int, closed: int
 ) -> None:
-    """Put a step in its place among the best of its level; drop the worst where they are many."""
+    """Put a step in its place among the best of its level; drop the worst where they are many.
+
+    The one that closes the cheapest tour is kept in the last row besides.
+    """
     _, steps, state, widths = chain
-    count = state[level, _COUNT]
-    at = count
+    if closed > steps[level, -1, _CLOSED]:
+        _write(steps[level, -1], kind, t3, t4, t5, t6, gain, closed)
+    at = state[level, _COUNT]
     while at > 0 and steps[level, at - 1, _GAIN] < gain:
         at -= 1
     if at >= widths[level, 0]:
         return
-    for moved in range(min(count, widths[level, 0] - 1), at, -1):
+    for moved in range(min(state[level, _COUNT], widths[level, 0] - 1), at, -1):
         steps[level, moved] = steps[level, moved - 1]
-    step = steps[level, at]
-    step[_KIND], step[_T3], step[_T4], step[_T5], step[_T6] = kind, t3, t4, t5, t6
-    step[_GAIN], step[_CLOSED] = gain, closed
-    state[level, _COUNT] = min(count + 1, widths[level, 0])
+    _write(steps[level, at], kind, t3, t4, t5, t6, gain, closed)
+    state[level, _COUNT] = min(state[level, _COUNT] + 1, widths[level, 0])
 
 
 @kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)")
@@ -129,9 +140,10 @@ def _find_insertions(
 def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int) -> None:
     """The best steps of a level, from the path and the gain it has."""
     costs, neighbours, nearness, mates = graph
-    paths, _, state, widths = chain
+    paths, steps, state, widths = chain
     stretches = paths[0]
     head, gain = state[level, _HEAD], state[level, _OPEN_GAIN]
+    steps[level, -1, _CLOSED] = 0
     state[level, _COUNT] = 0
     state[level, _NEXT] = 0
     for k in range(neighbours.shape[1]):
@@ -172,22 +184,11 @@ def _take(tour: Tour, chain: Chain, level: int, way: int) -> None:
     state[level + 1, _OPEN_GAIN] = step[_GAIN]
 
 
-@kernel(f"int64({CHAIN}, int64)")
-def _closing(chain: Chain, level: int) -> int:
-    """The step of a level that closes the cheapest tour, -1 when none is cheaper than before."""
-    _, steps, state, _ = chain
-    best, found = 0, -1
-    for way in range(state[level, _COUNT]):
-        if steps[level, way, _CLOSED] > best:
-            best, found = steps[level, way, _CLOSED], way
-    return found
-
-
 @kernel(f"int64({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")
 def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -> int:
     """Levels of the chain found from an edge, 0 when there is none; its steps are the next ones."""
     costs, _, _, _ = graph
-    paths, _, state, widths = chain
+    paths, steps, state, widths = chain
     order, place = tour
     stretches, counts, origin = paths
     origin[0] = place[head]
@@ -198,9 +199,8 @@ def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -
     level = 0
     _find_steps(tour, graph, chain, level, base)
     while level >= 0:
-        closing = _closing(chain, level) if state[level, _NEXT] == 0 else -1
-        if closing >= 0:
-            state[level, _NEXT] = closing + 1
+        if state[level, _NEXT] == 0 and steps[level, -1, _CLOSED] > 0:
+            state[level, _NEXT] = steps.shape[1]
             return level + 1
         way = state[level, _NEXT]
         if way == state[level, _COUNT] or level + 1 == len(widths):

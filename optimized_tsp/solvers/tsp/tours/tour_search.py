@@ -12,6 +12,7 @@ else. `graph` should be the search's own where that has coordinates: no full mat
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -86,23 +87,39 @@ class TourSearch:
         ends = time.monotonic() + seconds
         self._polish(local, lambda: search.over() or time.monotonic() >= ends)
 
-    def improve(self, give_up: Callable[[], bool]) -> None:
-        """Ever better tours until `give_up()`, which is asked several times a second."""
+    def improve(
+        self,
+        give_up: Callable[[], bool],
+        *,
+        seconds: float = math.inf,
+        alone: bool = True,
+        kicks_per_node: int = _ALL_KICKS_PER_NODE,
+    ) -> None:
+        """Ever better tours until `give_up()`, which is asked several times a second.
+
+        With `alone`, nothing else works on the search: fast-tsp may have the other threads. Ends
+        after so many `seconds`; a deterministic plan instead after so many kicks.
+        """
         if self._graph.num_nodes < FEWEST_NODES:
             return
         local = self._local_search()
         if self._plan.deterministic:
-            self._kick(local, _ALL_KICKS_PER_NODE * self._graph.num_nodes, give_up)
+            self._kick(local, kicks_per_node * self._graph.num_nodes, give_up)
             return
-        call = self._start_call()
+        ends = min(time.monotonic() + self._search.remaining(), time.monotonic() + seconds)
+
+        def over() -> bool:
+            return give_up() or time.monotonic() >= ends
+
+        call = self._start_call(ends) if alone and self._plan.threads > 1 else None
         if call is not None:
             try:
-                self._polish(local, lambda: give_up() or not call.running)
+                self._polish(local, lambda: over() or not call.running)
                 if not call.running:
                     self._take(call)
             finally:
                 call.stop()
-        self._polish(local, give_up)
+        self._polish(local, over)
 
     def _local_search(self) -> LocalSearch:
         if self._local is None:
@@ -173,16 +190,16 @@ class TourSearch:
         local.restart(self._nodes_of(tour))
         self._cost = cost
 
-    def _start_call(self) -> FastTspCall | None:
-        """One call of fast-tsp for all the time that is left, where it is worth it."""
-        graph, search = self._graph, self._search
+    def _start_call(self, ends: float) -> FastTspCall | None:
+        """One call of fast-tsp for all the time until then, where it is worth it."""
+        graph = self._graph
         nodes = graph.num_nodes if graph.symmetric else 2 * graph.num_nodes
         handing_over = _CALL_END_S + _CALL_END_S_PER_NODE * nodes
         preparing = _CALL_START_S + _CALL_START_S_PER_PAIR * nodes * nodes
-        if nodes not in _CALL_NODES or search.remaining() < preparing + handing_over:
+        ends -= handing_over
+        if nodes not in _CALL_NODES or ends < time.monotonic() + preparing:
             return None
         weights = scaled_weights(self._rule, self._longest(), complete=graph.complete)
-        ends = time.monotonic() + search.remaining() - handing_over
         return FastTspCall(weights, ends, max(1, self._plan.threads - 1))
 
     def _take(self, call: FastTspCall) -> None:
