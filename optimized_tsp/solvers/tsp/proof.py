@@ -19,9 +19,8 @@ from optimized_tsp.solvers.tsp.cp_sat_engine import (
 from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.held_karp_core import HeldKarpCore
 from optimized_tsp.solvers.tsp.plan import Plan
-from optimized_tsp.solvers.tsp.polishing import polishing
 from optimized_tsp.solvers.tsp.search import Search
-from optimized_tsp.solvers.tsp.tours import TourSearch
+from optimized_tsp.solvers.tsp.tour_stage import TourStage
 
 if TYPE_CHECKING:
     from optimized_tsp.solvers.tsp.root_stage import RootStage
@@ -31,17 +30,23 @@ __all__ = ["settle_sparse", "solve_dense"]
 _MUCH_BETTER = 0.7
 """A gap this much smaller leaves so few edges that CP-SAT is better started again on those."""
 
+_MOST_NODES = 1_000
+"""Of the search tree in a deterministic solve."""
+
 
 def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
     """Search until the best tour is proven, all tours are ruled out, or the search is over."""
     given = search.graph
-    tours = TourSearch(search, given if isinstance(given, PointGraph) else graph, plan)
-    tours.first_tour()
-    search.note("first_tour_cost", search.cost)
-
-    with polishing(search, tours.improve, enabled=plan.threads > 1):
-        _Proof(search, graph, plan).run()
-    tours.improve(search.over)
+    tours = TourStage(search, given if isinstance(given, PointGraph) else graph, plan)
+    tours.begin()
+    tours.sharpen()
+    proof = _Proof(search, graph, plan, tours)
+    with tours.beside():
+        proof.begin()
+        if not tours.settled:
+            proof.finish(max(1, plan.threads - 1))
+    proof.finish(plan.threads)
+    tours.finish()
 
 
 def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
@@ -53,30 +58,36 @@ def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
 
 
 class _Proof:
-    """The stages of a proof, each tried once or again, none of them fatal."""
+    """The stages of a proof, none of them fatal."""
 
-    def __init__(self, search: Search, graph: DenseGraph, plan: Plan) -> None:
+    def __init__(self, search: Search, graph: DenseGraph, plan: Plan, tours: TourStage) -> None:
         self._search = search
         self._graph = graph
         self._plan = plan
+        self._tours = tours
         self._root: RootStage | None = None
         self._held_karp: HeldKarpCore | None = None
+        self._left = ["branch_and_cut", "cp_sat"]
+        if plan.engine == "cp_sat":
+            self._left.reverse()
 
-    def run(self) -> None:
-        """All stages, until the search is over or nothing is left to try."""
-        search = self._search
-        if search.tour is None:
+    def begin(self) -> None:
+        """A first tour where there is none yet, then the bound of the relaxation."""
+        self._search.note("engine", self._left[0])
+        if self._search.tour is None:
             self._try("cp_sat", self._find_any_tour)
-        if not search.over():
+        if not self._search.over():
             self._try("root_relaxation", self._relax)
-        stages = [("branch_and_cut", self._branch_and_cut), ("cp_sat", self._cp_sat)]
-        if self._plan.engine == "cp_sat":
-            stages.reverse()
-        search.note("engine", stages[0][0])
-        for engine, stage in stages:
-            if not search.over():
-                search.note("engine", engine)
-                self._try(engine, stage)
+
+    def finish(self, threads: int) -> None:
+        """The engine that was asked for, then the other one, until the search is over."""
+        while self._left and not self._search.over():
+            engine = self._left.pop(0)
+            self._search.note("engine", engine)
+            if engine == "cp_sat":
+                self._try(engine, self._cp_sat)
+            else:
+                self._try(engine, lambda: self._branch_and_cut(threads))
 
     def _try(self, part: str, stage: Callable[[], None]) -> None:
         try:
@@ -102,9 +113,10 @@ class _Proof:
         from optimized_tsp.solvers.tsp.symmetric_view import SymmetricView
 
         view = SymmetricView(self._search, self._graph)
-        self._root = RootStage(self._search, view, self._plan, threads=self._plan.threads)
+        self._root = root = RootStage(self._search, view, self._plan, self._tours.take_turn)
+        root.run(threads=max(1, self._plan.threads - 1))
 
-    def _branch_and_cut(self) -> None:
+    def _branch_and_cut(self, threads: int) -> None:
         from optimized_tsp.solvers.tsp.branching import prove
 
         search, root = self._search, self._root
@@ -112,7 +124,13 @@ class _Proof:
             return
         listener = root.listener("branch_and_cut")
         began = time.monotonic()
-        result = prove(root.relaxation, listener, threads=self._plan.threads, seed=self._plan.seed)
+        result = prove(
+            root.relaxation,
+            listener,
+            threads=threads,
+            seed=self._plan.seed,
+            most_nodes=_MOST_NODES if self._plan.deterministic else None,
+        )
         search.add_to("tree_s", time.monotonic() - began)
         if result is None:
             return

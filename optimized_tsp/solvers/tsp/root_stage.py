@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from optimized_tsp.solvers.tsp.core_model import Core, Row
@@ -14,26 +16,44 @@ __all__ = ["RootStage"]
 
 
 class RootStage:
-    """A symmetric problem and its relaxation, which has raised the bound when this is made."""
+    """A symmetric problem and its relaxation; `between` is called now and then while it works."""
 
-    def __init__(self, search: Search, view: SymmetricView, plan: Plan, *, threads: int) -> None:
-        self._search = search
+    def __init__(
+        self, search: Search, view: SymmetricView, plan: Plan, between: Callable[[], None]
+    ) -> None:
         self.view = view
-        listener = self.listener("root_relaxation")
+        self._search = search
+        self._between = between
+        self._seed = plan.seed
+
+    def run(self, *, threads: int) -> None:
+        """Raise the bound of the search as far as the relaxation goes."""
+        search = self._search
         self.relaxation = RootRelaxation(
-            view.problem, view.best_tour(), listener, seed=plan.seed, threads=threads
+            self.view.problem,
+            self.view.best_tour(),
+            self.listener("root_relaxation"),
+            seed=self._seed,
+            threads=threads,
         )
-        self.relaxation.run()
-        search.note("root_bound", self.relaxation.lower_bound)
-        _note(search, self.relaxation.statistics)
+        try:
+            self.relaxation.run()
+        finally:
+            search.note("root_bound", self.relaxation.lower_bound)
+            _note(search, self.relaxation.statistics)
         if self.relaxation.infeasible:
             search.rule_out_tours("root_relaxation")
 
     def listener(self, by: str) -> RootListener:
         """What ties a part that works on the problem to the search; `by` is its name."""
         search = self._search
+
+        def over() -> bool:
+            self._between()
+            return search.over()
+
         return RootListener(
-            over=search.over,
+            over=over,
             upper_bound=lambda: search.cost,
             on_bound=lambda bound: search.raise_bound(bound, by),
             on_tour=self.view.offer,

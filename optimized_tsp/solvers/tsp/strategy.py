@@ -9,7 +9,7 @@ from optimized_tsp.solvers.tsp.infeasibility import find_certificate
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
 from optimized_tsp.solvers.tsp.search import Search
-from optimized_tsp.solvers.tsp.tours import TourSearch
+from optimized_tsp.solvers.tsp.tour_stage import TourStage
 from optimized_tsp.solvers.tsp.tours.space_filling import hilbert_tour
 
 __all__ = ["run"]
@@ -37,9 +37,9 @@ def run(search: Search, plan: Plan) -> None:
         solve_dense(search, graph.dense(), plan)
     elif isinstance(graph, PointGraph):
         search.note("engine", "none")
-        tours = TourSearch(search, graph, plan)
-        tours.first_tour()
-        tours.improve(search.over)
+        tours = TourStage(search, graph, plan)
+        tours.begin()
+        tours.finish()
     else:
         settle_sparse(search, graph, plan)
 

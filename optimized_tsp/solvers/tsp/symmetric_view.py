@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.tours.doubling import pairs_to_tour
 from optimized_tsp.solvers.tsp.graph import DenseGraph
 from optimized_tsp.solvers.tsp.relaxation import SymmetricProblem
 from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.tours.doubling import pairs_to_tour
 
 __all__ = ["SymmetricView"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -29,18 +30,23 @@ class TreeResult:
 
 
 def prove(
-    relaxation: RootRelaxation, listener: RootListener, *, threads: int = 1, seed: int = 0
+    relaxation: RootRelaxation,
+    listener: RootListener,
+    *,
+    threads: int = 1,
+    seed: int = 0,
+    most_nodes: int | None = None,
 ) -> TreeResult | None:
     """Search all tours cheaper than `listener.upper_bound()`, which may fall meanwhile.
 
     `relaxation` has run. Tours and rising bounds go to the listener, from any of the threads but
     never two at once. None if the edges to search are too many. The same result for the same seed
-    if there is one thread and neither clock nor anybody else interferes.
+    if there is one thread and neither clock nor anybody else interferes; gives up at `most_nodes`.
     """
     core = relaxation.core(listener.upper_bound())
     if core is None:
         return None
-    search = _Search(relaxation, core, listener, seed)
+    search = _Search(relaxation, core, listener, seed, most_nodes)
     if threads <= 1:
         search.work(0)
     else:
@@ -52,12 +58,18 @@ class _Search:
     """The frontier and those who work on it."""
 
     def __init__(
-        self, relaxation: RootRelaxation, core: Core, listener: RootListener, seed: int
+        self,
+        relaxation: RootRelaxation,
+        core: Core,
+        listener: RootListener,
+        seed: int,
+        most_nodes: int | None,
     ) -> None:
         self._relaxation = relaxation
         self._core = core
         self._listener = listener
         self._seed = seed
+        self._most_nodes = math.inf if most_nodes is None else most_nodes
         self._lock = threading.Lock()
         self._published: int | None = None
         self._errors: list[BaseException] = []
@@ -112,7 +124,8 @@ class _Search:
             self._frontier.fail()
 
     def _over(self) -> bool:
-        return bool(self._errors) or self._listener.over()
+        enough = self._frontier.nodes > self._most_nodes
+        return enough or bool(self._errors) or self._listener.over()
 
     def _cut_off(self, bound: int) -> bool:
         upper = self._listener.upper_bound()

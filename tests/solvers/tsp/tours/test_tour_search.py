@@ -10,7 +10,7 @@ import pytest
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE
 from optimized_tsp.solvers.tsp.graph import Graph
 from optimized_tsp.solvers.tsp.plan import Plan
-from optimized_tsp.solvers.tsp.tours import TourSearch
+from optimized_tsp.solvers.tsp.tours.tour_search import TourSearch
 from tests.solvers.tsp.searching import search_on
 from tests.solvers.tsp.tours.graphs import (
     expected_length,

@@ -1,0 +1,140 @@
+"""The tours of a search: at once, before a proof, beside it, and after it.
+
+Tours are never lost to a failure: where the compiled search for them cannot work, a simple one
+gives the first tour and what proves it finds better ones.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
+from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph
+from optimized_tsp.solvers.tsp.plan import Plan
+from optimized_tsp.solvers.tsp.search import Search
+
+if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.tours.tour_search import TourSearch
+
+__all__ = ["TourStage"]
+
+_BEFORE_PROOF_S_PER_NODE = 1e-3
+_BEFORE_PROOF_S_AT_MOST = 5.0
+_BEFORE_PROOF_SHARE = 0.1
+_BEFORE_PROOF_KICKS_PER_NODE = 100
+
+_TURN_S = 0.05
+_TURNS_SHARE = 0.2
+"""Of the time of a single thread that serves tours while it proves."""
+
+_PATIENCE = 0.5
+_PATIENCE_AT_LEAST_S = 2.0
+
+
+class TourStage:
+    """Tours of one search; `graph` is the search's own or a denser form of it."""
+
+    def __init__(self, search: Search, graph: Graph, plan: Plan) -> None:
+        self._search = search
+        self._graph = graph
+        self._plan = plan
+        self._tours: TourSearch | None = None
+        self._turn_due = 0.0
+
+    def begin(self) -> None:
+        """A good tour within a second for 10,000 nodes."""
+        try:
+            from optimized_tsp.solvers.tsp.tours.tour_search import TourSearch
+
+            self._tours = TourSearch(self._search, self._graph, self._plan)
+            self._tours.first_tour()
+        except Exception as error:  # noqa: BLE001 - noted, and there is another way
+            self._fail(error)
+            if self._search.tour is None and isinstance(self._graph, DenseGraph):
+                self._search.offer_tour(_nearest_neighbour_tour(self._graph.costs))
+        self._search.note("first_tour_cost", self._search.cost)
+
+    def sharpen(self) -> None:
+        """Better tours with all threads, before a proof that gains by every one of them."""
+        nodes = self._graph.num_nodes
+        seconds = min(_BEFORE_PROOF_S_PER_NODE * nodes, _BEFORE_PROOF_S_AT_MOST)
+        seconds = min(seconds, _BEFORE_PROOF_SHARE * self._search.remaining())
+        self._improve(
+            self._search.over, seconds=seconds, kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE
+        )
+
+    def finish(self) -> None:
+        """Better tours with all threads until the search is over; nothing else is left to do."""
+        self._improve(self._search.over)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Better tours in a thread of its own while the block runs, where there is one to spare."""
+        if self._plan.threads < 2 or self._tours is None:
+            yield
+            return
+        done = threading.Event()
+
+        def give_up() -> bool:
+            return done.is_set() or self._search.over()
+
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tours") as executor:
+            executor.submit(self._improve, give_up, alone=False)
+            try:
+                yield
+            finally:
+                done.set()
+
+    def take_turn(self) -> None:
+        """Better tours for a moment, if there is no thread for them and it is their turn again."""
+        now = time.monotonic()
+        if self._plan.threads > 1 or self._plan.deterministic or now < self._turn_due:
+            return
+        self._improve(self._search.over, seconds=_TURN_S, alone=False)
+        self._turn_due = time.monotonic() + _TURN_S / _TURNS_SHARE
+
+    @property
+    def settled(self) -> bool:
+        """Nothing better was found for so long that the thread is better used for the proof."""
+        search = self._search
+        idle_s = search.elapsed() - float(search.statistics.get("time_to_best_s", 0.0))
+        return idle_s > max(_PATIENCE_AT_LEAST_S, _PATIENCE * search.elapsed())
+
+    def _improve(
+        self,
+        give_up: Callable[[], bool],
+        *,
+        seconds: float = math.inf,
+        alone: bool = True,
+        kicks_per_node: int | None = None,
+    ) -> None:
+        if self._tours is None:
+            return
+        kicks = {} if kicks_per_node is None else {"kicks_per_node": kicks_per_node}
+        try:
+            self._tours.improve(give_up, seconds=seconds, alone=alone, **kicks)
+        except Exception as error:  # noqa: BLE001 - noted; it costs nothing but better tours
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._tours = None
+        self._search.note_failure("tours", error)
+
+
+def _nearest_neighbour_tour(costs: IntArray) -> IntArray:
+    """Always on to the nearest node not yet visited, by missing edges where nothing is left."""
+    visited = np.zeros(len(costs), dtype=np.int64)
+    order = np.zeros(len(costs), dtype=np.int64)
+    for step in range(1, len(costs)):
+        # More than a missing edge, so that a visited node is never the nearest.
+        visited[order[step - 1]] = 2 * NO_EDGE - 1
+        order[step] = int(np.maximum(costs[order[step - 1]], visited).argmin())
+    return order
