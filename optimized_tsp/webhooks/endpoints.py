@@ -145,7 +145,7 @@ def _add_endpoint(router: APIRouter, tenant: Any, read_body: ReadBody) -> None:
 
     @router.delete("/{webhook_id:uuid}", status_code=204, summary="Remove an endpoint")
     async def remove(webhook_id: UUID, webhooks: WebhooksDep, tenant_id: UUID = tenant) -> None:
-        """What is under way to it is not sent any more."""
+        """What waits to be sent to it is not sent any more."""
         await webhooks.remove(tenant_id, webhook_id)
 
 
@@ -161,7 +161,7 @@ def _add_actions(router: APIRouter, tenant: Any) -> None:
     async def disable(
         webhook_id: UUID, webhooks: WebhooksDep, tenant_id: UUID = tenant
     ) -> EndpointView:
-        """Safe to repeat. Deliveries under way have failed; events meanwhile are not kept."""
+        """Safe to repeat. What waits to be sent has failed; events meanwhile are not kept."""
         return endpoint_view(await webhooks.disable(tenant_id, webhook_id))
 
     @router.post("/{webhook_id:uuid}/enable", summary="Send again")

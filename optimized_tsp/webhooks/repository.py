@@ -15,6 +15,7 @@ from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.core.errors import NotFound
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.types import TERMINAL_EVENTS, EventType
+from optimized_tsp.webhooks.claims import fail_pending
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from optimized_tsp.webhooks.outbox import message_id
 
@@ -149,15 +150,14 @@ ENABLED: dict[str, Any] = {
 
 
 async def disable(session: WriteSession, endpoint: WebhookEndpoint, reason: str) -> None:
-    """Send a locked endpoint nothing more; what is under way to it has failed."""
+    """Send a locked endpoint nothing more; what waits for its turn has failed.
+
+    Of very much that waits, some fails now, and the rest when a worker looks next.
+    """
     endpoint.disabled_at = func.now()
     endpoint.disabled_reason = reason
     await session.flush()
-    await session.execute(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.endpoint_id == endpoint.id, DeliveryStatus.PENDING.condition())
-        .values(failed_at=func.now(), lease_id=None, lease_until=None, last_error=reason)
-    )
+    await fail_pending(session, [endpoint.id], reason)
 
 
 async def remove(session: WriteSession, endpoint: WebhookEndpoint) -> None:

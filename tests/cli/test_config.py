@@ -32,6 +32,7 @@ def test_secrets_are_hidden_from_the_screen_and_not_from_programs(tmp_path: Path
     urls = {
         "OPTIMIZED_TSP_DATABASE_URL": YOUR_URL,
         "OPTIMIZED_TSP_REDIS_URL": "redis://:hunter2@cache.example/0",
+        "OPTIMIZED_TSP_WEBHOOK_KEY": "hunter2" * 5,
     }
     command = Up(tmp_path / "data", tmp_path / "output", **urls)
     for_people = command.run("config").stdout
