@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged fuzz check check-compose bench bench-engine bench-service bench-webhooks soak lock format clean
+.PHONY: help run test test-browser test-privileged fuzz openapi check check-compose bench bench-engine bench-service bench-webhooks soak lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ fuzz: $(VENV)/.dev-ready  ## Call a service 20,000 times with generated requests
 # Every line is a part of its own; ARGS are those of the first.
 soak: $(VENV)/.dev-ready  ## Test for about half an hour what `make test` tests in minutes (ARGS="--first N --count N").
 	@$(BIN)/python -m tests.solvers.tsp.soak $(ARGS)
+
+openapi: $(VENV)/.dev-ready  ## Write the agreed OpenAPI document anew (tests/api/openapi.json).
+	@exec $(BIN)/python -m tests.api.openapi_snapshot
 
 check-compose:  ## Build and start the containers and check them; needs Docker.
 	@exec $(PYTHON) -m deploy.compose_check

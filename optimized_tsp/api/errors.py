@@ -81,7 +81,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(methods_of(request.app, request.url.path))
-        detail = f"{request.method} is not possible here; {headers['Allow']} is."
+        detail = f"{request.method} is not possible here, only {headers['Allow']}."
     status = HTTPStatus(error.status_code)
     return _response(
         status,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from optimized_tsp.core.ids import new_id
 from tests.api.conftest import JOBS, TRIANGLE
 
 
@@ -27,7 +30,8 @@ async def test_every_call_refuses_what_it_does_not_have(
     job = (await client.post(JOBS, json=TRIANGLE)).json()
     for path, operations in app.openapi()["paths"].items():
         for method in operations:
-            url = path.replace("{task_id}", job["task_id"])
+            delivery = path.replace("{delivery_id}", f"msg_{new_id().hex}")
+            url = re.sub(r"{\w+_id}", job["task_id"], delivery)
             response = await client.request(method, url, params={"a/b": "1"})
             assert response.status_code == 422, f"{method} {path}"
             assert response.json()["errors"][0]["pointer"] == "/query/a~1b", f"{method} {path}"
