@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from sqlalchemy import func, select, text, update
 from optimized_tsp.core.database import Database
 from optimized_tsp.jobs.models import Instance, Job
 from optimized_tsp.jobs.services import Services
-from optimized_tsp.webhooks.models import WebhookEndpoint
+from optimized_tsp.webhooks.models import WebhookEndpoint, WebhookSecret
 from optimized_tsp.webhooks.secrets import SecretBox, signing_secrets
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.stack import WEBHOOK_KEY
@@ -112,6 +113,16 @@ async def test_a_secret_is_there_with_the_first_job(
         (endpoint,) = await session.scalars(select(WebhookEndpoint))
         (secret,) = await signing_secrets(session, endpoint, SecretBox((WEBHOOK_KEY,)))
     assert (await client.get("/webhooks/job-secret")).json()["secret"] == secret
+
+
+async def test_the_first_jobs_of_a_url_may_come_all_at_once(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    jobs = await asyncio.gather(*(submit(client) for _ in range(8)))
+
+    assert len({job["webhook_id"] for job in jobs}) == 1
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).select_from(WebhookSecret)) == 1
 
 
 async def test_the_url_is_no_part_of_the_instance_but_of_what_is_repeated(
