@@ -122,11 +122,7 @@ class WebhookDelivery(Base):
             postgresql_where=text("lease_id IS NOT NULL"),
         ),
         Index("webhook_deliveries_endpoint_id_idx", "endpoint_id", "id"),
-        Index(
-            "webhook_deliveries_delivered_idx",
-            "delivered_at",
-            postgresql_where=text("delivered_at IS NOT NULL"),
-        ),
+        Index("webhook_deliveries_ended_idx", text("coalesce(delivered_at, failed_at)")),
         Index(
             "webhook_deliveries_failed_idx",
             "endpoint_id",
