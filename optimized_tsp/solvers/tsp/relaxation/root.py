@@ -189,7 +189,7 @@ class RootRelaxation:
                 self._offer_tour()
             met = upper is not None and self.lp.objective > upper - 1 + _REDUCED_COST_UNIT
             finished = met or progress.finished(added)
-            if finished or added == 0 or self.statistics.rounds % _PRICE_EVERY == 0:
+            if finished or added == 0 or self.statistics.rounds % _PRICE_EVERY == 1:
                 if finished and not self._solve():
                     return
                 if self._price():
@@ -214,8 +214,9 @@ class RootRelaxation:
         self.statistics.lp_seconds += time.monotonic() - began
         if status is LpStatus.INFEASIBLE:
             self.infeasible = self._no_tour()
-        self._solved = status is LpStatus.OPTIMAL
-        return self._solved
+        # The duals of an interrupted solve give a bound as well.
+        self._solved = status in (LpStatus.OPTIMAL, LpStatus.LIMIT)
+        return status is LpStatus.OPTIMAL
 
     def _price(self) -> int:
         """Add edges that would lower the bound, and publish what is proven; returns how many."""
