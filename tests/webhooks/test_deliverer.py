@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from optimized_tsp.core.database import Database
 from optimized_tsp.webhooks.address import AddressPolicy
 from optimized_tsp.webhooks.claims import AT_ONCE_PER_ENDPOINT, claim_due
-from optimized_tsp.webhooks.models import WebhookDelivery
+from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
 from optimized_tsp.webhooks.outbox import message_id
 from optimized_tsp.webhooks.schedule import FAILURES_UNTIL_PAUSED, Schedule
 from optimized_tsp.webhooks.secrets import SecretBox
@@ -174,26 +174,48 @@ async def test_at_most_four_at_a_time_go_to_an_endpoint_from_all_workers_togethe
     assert len(stranger.received) == 60  # each once: nobody died
 
 
-async def test_a_dead_endpoint_is_asked_ever_less_and_then_one_by_one(
-    outbox: Outbox, deliver: Deliver
+async def test_a_dead_endpoint_is_left_alone_and_gets_everything_when_it_is_back(
+    outbox: Outbox, deliver: Deliver, db: Database
 ) -> None:
     async with receiver(answer(500)) as stranger:
         endpoint = await outbox.endpoint(stranger.url())
         await outbox.owe(endpoint, 50)
-        deliver(Schedule((0.3,) * 9, vary=lambda: 1.0))
-        await outbox.until(lambda row: row.last_status == 500 or len(stranger.received) > 6)
-        asked = len(stranger.received)
+        deliver(Schedule((60.0,) * 9))
+        await stranger.until(lambda stranger: len(stranger.received) >= FAILURES_UNTIL_PAUSED)
+        rows = await outbox.until(lambda row: row.lease_id is None)
         row = await outbox.of(endpoint)
-        stranger.most_present = 0
+        asked = len(stranger.received)
         stranger.behaviour = answer(200)
+        async with db.write() as session:  # a minute later
+            await session.execute(update(WebhookEndpoint).values(paused_until=now()))
+            await session.execute(update(WebhookDelivery).values(next_attempt_at=now()))
         await outbox.until(delivered)
 
-    assert asked <= FAILURES_UNTIL_PAUSED + AT_ONCE_PER_ENDPOINT
+    assert asked < FAILURES_UNTIL_PAUSED + AT_ONCE_PER_ENDPOINT
+    assert sum(row.attempts for row in rows.values()) == asked
     assert row.paused_until is not None
     assert row.failing_since is not None
     healed = await outbox.of(endpoint)
     assert (healed.consecutive_failures, healed.failing_since) == (0, None)
     assert healed.paused_until is None
+
+
+async def test_an_endpoint_that_failed_often_is_asked_by_one_delivery_at_a_time(
+    db: Database, outbox: Outbox
+) -> None:
+    failing = {"consecutive_failures": FAILURES_UNTIL_PAUSED, "failing_since": now()}
+    await outbox.owe(await outbox.endpoint("https://a.example.org/", **failing), 10)
+    await outbox.owe(await outbox.endpoint("https://b.example.org/"), 10)
+
+    claimed = []
+    for _ in range(2):
+        async with db.write() as session:
+            claimed.append(await claim_due(session, BOX, most=100, lease_s=30))
+
+    urls = [each.endpoint.url for each in claimed[0]]
+    assert urls.count("https://a.example.org/") == 1
+    assert urls.count("https://b.example.org/") == AT_ONCE_PER_ENDPOINT
+    assert claimed[1] == []  # while these are under way
 
 
 async def test_what_a_silent_endpoint_kept_waiting_for_a_whole_schedule_fails(
