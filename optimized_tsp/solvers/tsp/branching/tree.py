@@ -40,8 +40,9 @@ def prove(
     """Search all tours cheaper than `listener.upper_bound()`, which may fall meanwhile.
 
     `relaxation` has run. Tours and rising bounds go to the listener, from any of the threads but
-    never two at once. None if the edges to search are too many. The same result for the same seed
-    if there is one thread and neither clock nor anybody else interferes; gives up at `most_nodes`.
+    never two at once. None if the relaxation has no bound, or too many edges are left. The same
+    result for the same seed if there is one thread and neither clock nor anybody else interferes;
+    gives up at `most_nodes`.
     """
     core = relaxation.core(listener.upper_bound())
     if core is None:
