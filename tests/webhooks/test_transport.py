@@ -108,7 +108,7 @@ async def test_who_does_not_answer_costs_a_bounded_time(behaviour: Behaviour, re
             await transport().post(stranger.url(), {}, b"{}")
 
     assert str(caught.value) == reason
-    assert time.monotonic() - begun < 2 * TIMEOUT_S
+    assert time.monotonic() - begun < TIMEOUT_S + 2
 
 
 async def test_a_body_that_drips_for_ever_ends_with_the_attempt() -> None:
@@ -118,7 +118,7 @@ async def test_a_body_that_drips_for_ever_ends_with_the_attempt() -> None:
         await stranger.until(lambda stranger: stranger.present == 0)
 
     assert done.status == 200  # received: that is what a 2xx says
-    assert TIMEOUT_S <= time.monotonic() - begun < 2 * TIMEOUT_S
+    assert TIMEOUT_S <= time.monotonic() - begun < TIMEOUT_S + 2
 
 
 async def test_of_ten_gigabytes_sixty_four_kilobytes_are_read() -> None:
@@ -285,7 +285,7 @@ async def test_a_name_server_that_hangs_ends_with_the_attempt() -> None:
     begun = time.monotonic()
     with pytest.raises(NoAnswer, match="within"):
         await transport(hanging).post("https://hooks.example.org/", {}, b"{}")
-    assert time.monotonic() - begun < 2 * TIMEOUT_S
+    assert time.monotonic() - begun < TIMEOUT_S + 2
 
 
 async def test_the_system_resolves_names_and_says_when_there_is_none() -> None:
