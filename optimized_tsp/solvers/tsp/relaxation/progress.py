@@ -13,14 +13,17 @@ _TAIL = 0.01
 _PATIENCE = 2
 _LAST_PATIENCE = 5
 _FEWEST_CLASSES = 8
-_MOST_CLASSES = 14
+_MOST_CLASSES = 10
+_MOST_CLASSES_IF_LARGE = 11
+_LARGE = 400
 _GUESSED_GAP = 0.05
 
 
 class RootProgress:
     """Counts rounds that hardly helped; more and more effort, then the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, num_nodes: int) -> None:
+        self._most_classes = _MOST_CLASSES if num_nodes < _LARGE else _MOST_CLASSES_IF_LARGE
         self._classes = 0
         self._stalled = 0
         self._best = -math.inf
@@ -35,15 +38,15 @@ class RootProgress:
         helped = objective - self._best >= _TAIL * max(gap, 1.0)
         self._stalled = 0 if helped else self._stalled + 1
         self._best = max(self._best, objective)
-        if self._stalled >= _PATIENCE and self._classes < _MOST_CLASSES:
+        if self._stalled >= _PATIENCE and self._classes < self._most_classes:
             self._look_harder()
 
     def finished(self, added: int) -> bool:
         """Whether nothing more is to be expected after a round that added so many cuts."""
-        if added == 0 and self._classes < _MOST_CLASSES:
+        if added == 0 and self._classes < self._most_classes:
             self._look_harder()
             return False
-        return self._classes == _MOST_CLASSES and (added == 0 or self._stalled >= _LAST_PATIENCE)
+        return self._classes == self._most_classes and (added == 0 or self._stalled >= _LAST_PATIENCE)
 
     def restart(self) -> None:
         """New edges: the objective may fall, and rise again with the cuts of before."""

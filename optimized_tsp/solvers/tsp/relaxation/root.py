@@ -175,7 +175,7 @@ class RootRelaxation:
         return np.union1d(keys, self.problem.tour_keys(self._tour))
 
     def _improve(self, separator: Separator) -> None:
-        progress = RootProgress()
+        progress = RootProgress(self.problem.num_nodes)
         while not self._listener.over():
             self.statistics.rounds += 1
             if not self._solve() or not self._purge():

@@ -213,7 +213,7 @@ class TourLp:
         return self._duals
 
     def duals(self) -> IntegerDuals | None:
-        """The duals of the last solve as integers; None if they are of no use."""
+        """The duals of the last solve as integers, 0 for rows added since; None if of no use."""
         return self.integers(self._duals)
 
     def integers(self, duals: FloatArray) -> IntegerDuals | None:
@@ -229,8 +229,10 @@ class TourLp:
 
     def _integers(self, shift: int, duals: FloatArray) -> IntegerDuals | None:
         nodes = self.problem.num_nodes
-        if len(duals) != nodes + len(self.rows):
+        new_rows = nodes + len(self.rows) - len(duals)
+        if new_rows < 0 or len(duals) == 0:
             return None
+        duals = np.concatenate([duals, np.zeros(new_rows)])
         return integer_duals(
             shift,
             duals[:nodes],

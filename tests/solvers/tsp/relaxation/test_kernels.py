@@ -6,8 +6,8 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.branching.segment_kernels import undecided_segments
 from optimized_tsp.solvers.tsp.relaxation.cut_kernels import coefficients
 from optimized_tsp.solvers.tsp.relaxation.cuts import CutTable, subtour
@@ -32,7 +32,7 @@ def random_support(num_nodes: int, seed: int, parts: int = 1) -> Support:
     return Support(num_nodes, edges[:, 0].copy(), edges[:, 1].copy(), values)
 
 
-def cut_value(support: Support, inside: IntArray) -> float:
+def cut_value(support: Support, inside: NDArray[np.bool_]) -> float:
     leaves = inside[support.tails] != inside[support.heads]
     return float(support.values[leaves].sum())
 
