@@ -89,6 +89,45 @@ def _keep(
     state[level, _COUNT] = min(state[level, _COUNT] + 1, widths[level, 0])
 
 
+@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64, int64)")
+def _find_openings(
+    tour: Tour,
+    graph: ChainGraph,
+    chain: Chain,
+    level: int,
+    base: int,
+    t3: int,
+    t5: int,
+    at: int,
+    gain: int,
+) -> None:
+    """Open the circle that ends at t3, on stretch `at`, on one side of t5 or the other.
+
+    `gain` is what is gained with t5 joined to the node behind t3.
+    """
+    costs, _, _, mates = graph
+    paths = chain[0]
+    stretches = paths[0]
+    r3, r5 = rank(tour, paths, t3), rank(tour, paths, t5)
+    cut = find(paths, level, r5)
+    start, end = stretches[level, cut, 0], stretches[level, cut, 1]
+    if cut > at or (cut == at and (r5 > r3) == (end > start)):
+        return
+    t4 = node_at(tour, paths, r3 + 1 if stretches[level, at, 1] > r3 else r3 - 1)
+    if cut == at:
+        end = r3
+    for way in range(-1, 2, 2):
+        r6 = r5 + way
+        if r6 < min(start, end) or r6 > max(start, end):
+            continue
+        t6 = node_at(tour, paths, r6)
+        if mates[t5] == t6:
+            continue
+        kind = _INSERT if (r6 > r5) == (end > start) else _TURN_BOTH
+        opened = gain + edge_cost(costs, t5, t6)
+        _keep(chain, level, kind, t3, t4, t5, t6, opened, opened - edge_cost(costs, t6, base))
+
+
 @kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)")
 def _find_insertions(
     tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int, t3: int, at: int, gain: int
@@ -113,27 +152,8 @@ def _find_insertions(
         joined = gain - nearness[t4, k]
         if joined <= 0:
             break
-        if t5 in (t3, base):
-            continue
-        r5 = rank(tour, paths, t5)
-        cut = find(paths, level, r5)
-        start, end = stretches[level, cut, 0], stretches[level, cut, 1]
-        if cut > at:
-            continue
-        if cut == at:
-            if (r5 > r3) == (end > start):
-                continue
-            end = r3
-        for way in range(-1, 2, 2):
-            r6 = r5 + way
-            if r6 < min(start, end) or r6 > max(start, end):
-                continue
-            t6 = node_at(tour, paths, r6)
-            if mates[t5] == t6:
-                continue
-            kind = _INSERT if (r6 > r5) == (end > start) else _TURN_BOTH
-            opened = joined + edge_cost(costs, t5, t6)
-            _keep(chain, level, kind, t3, t4, t5, t6, opened, opened - edge_cost(costs, t6, base))
+        if t5 not in (t3, base):
+            _find_openings(tour, graph, chain, level, base, t3, t5, at, joined)
 
 
 @kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")

@@ -17,7 +17,7 @@ FEWEST_NODES = 8
 
 _WIDTHS = [(5, 3), (3, 1), (2, 0), (1, 0), (1, 0), (1, 0)]
 _WIDTHS_DOUBLED = [(5, 5), (3, 3), (2, 2), (1, 1)]
-_LONGEST_STRETCH = 30
+_LONGEST_STRETCH = 50
 _LOGGED_FLIPS = 20_000
 
 
@@ -32,13 +32,18 @@ class LocalSearch:
     ) -> None:
         if rule.num_nodes < FEWEST_NODES:
             raise ValueError(f"local search needs {FEWEST_NODES} nodes or more")
-        nodes, costs = neighbours
-        self._graph: ChainGraph = (rule.costs, nodes, costs, rule.mates)
+        self._rule = rule
+        self.look_at(neighbours)
         self._chain = new_chain(_WIDTHS if rule.mates[0] < 0 else _WIDTHS_DOUBLED)
         self._flips = np.zeros((_LOGGED_FLIPS, 2), np.int32), np.zeros(1, np.int64)
         self._random = np.array([np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1])
         self._longest = max(1, min(_LONGEST_STRETCH, (rule.num_nodes - 4) // 4))
         self.restart(order)
+
+    def look_at(self, neighbours: Neighbours) -> None:
+        """Join nodes to these neighbours from now on."""
+        nodes, costs = neighbours
+        self._graph: ChainGraph = (self._rule.costs, nodes, costs, self._rule.mates)
 
     def restart(self, order: NDArray[np.int32]) -> None:
         """Go on from another tour."""

@@ -23,26 +23,35 @@ from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, PointGraph, tour_cost
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.tours.alpha import promising_neighbours
 from optimized_tsp.solvers.tsp.tours.construction import any_order, best_of_all
 from optimized_tsp.solvers.tsp.tours.doubling import doubled_order, pairs_to_tour
 from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule
 from optimized_tsp.solvers.tsp.tours.fast_tsp_call import FastTspCall, scaled_weights
 from optimized_tsp.solvers.tsp.tours.local_search import FEWEST_NODES, LocalSearch
-from optimized_tsp.solvers.tsp.tours.neighbours import near_neighbours
+from optimized_tsp.solvers.tsp.tours.neighbours import Neighbours, near_neighbours
 
 __all__ = ["TourSearch"]
 
-_NEIGHBOURS = 8
+_NEIGHBOURS = 10
+_PROMISING = 5
+_FEWEST_FOR_PROMISING = 100
 _SLICE_S = 0.04
 _OFFER_EVERY_S = 0.2
 _FIRST_KICKS_S = 0.03
 _FIRST_KICKS_S_PER_NODE = 1 / 5_000
 _FIRST_KICKS_S_AT_MOST = 0.5
-_FIRST_KICKS_PER_NODE = 20
-_ALL_KICKS_PER_NODE = 1_000
+_FIRST_KICKS_PER_NODE = 2
+_ALL_KICKS_PER_NODE = 200
 
 _CALL_NODES = range(150, 13_000)
 """Where a call of fast-tsp is worth its start, and its matrix the memory (340 MB)."""
+
+_SHARE_BESIDE_CALL = 0.2
+"""Of the time that our own search works while a call has all threads."""
+
+_POLISH_AFTER_CALL = 0.04
+"""Of the time that is left for our own search to go on from what the call has found."""
 
 _CALL_START_S = 0.4
 _CALL_START_S_PER_PAIR = 2e-8
@@ -62,6 +71,7 @@ class TourSearch:
         self._graph = graph.dense() if isinstance(graph, ArcGraph) else graph
         self._plan = plan
         self._local: LocalSearch | None = None
+        self._neighbours: Neighbours | None = None
         self._cost: int | None = None
         self._kicks_at_once = 10
         self._nodes_at_once = 1_000
@@ -97,12 +107,13 @@ class TourSearch:
     ) -> None:
         """Ever better tours until `give_up()`, which is asked several times a second.
 
-        With `alone`, nothing else works on the search: fast-tsp may have the other threads. Ends
-        after so many `seconds`; a deterministic plan instead after so many kicks.
+        With `alone`, nothing else works on the search: fast-tsp may have all threads. Ends after so
+        many `seconds`; a deterministic plan instead after so many kicks.
         """
         if self._graph.num_nodes < FEWEST_NODES:
             return
         local = self._local_search()
+        self._choose_neighbours(local)
         if self._plan.deterministic:
             self._kick(local, kicks_per_node * self._graph.num_nodes, give_up)
             return
@@ -111,26 +122,40 @@ class TourSearch:
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
-        call = self._start_call(ends) if alone and self._plan.threads > 1 else None
+        call = self._start_call(ends) if alone else None
         if call is not None:
             try:
-                self._polish(local, lambda: over() or not call.running)
+                self._polish(local, lambda: over() or not call.running, _SHARE_BESIDE_CALL)
                 if not call.running:
                     self._take(call)
             finally:
                 call.stop()
         self._polish(local, over)
 
+    def _choose_neighbours(self, local: LocalSearch) -> None:
+        """The few most promising ones, once there is a tour."""
+        graph, neighbours = self._graph, self._neighbours
+        if neighbours is None or not (graph.symmetric and graph.complete):
+            return
+        if graph.num_nodes < _FEWEST_FOR_PROMISING:
+            return
+        chosen = promising_neighbours(
+            self._rule, neighbours, local.order, _PROMISING, self._search.over
+        )
+        if chosen is not None:
+            local.look_at(chosen)
+            self._neighbours = None
+
     def _local_search(self) -> LocalSearch:
         if self._local is None:
             self._rule = cost_rule(self._graph)
-            neighbours = near_neighbours(self._rule, _NEIGHBOURS)
+            self._neighbours = near_neighbours(self._rule, _NEIGHBOURS)
             start = self._search.tour
             if start is None:
                 start = any_order(self._graph)
                 self._search.offer_tour(start)
             self._local = LocalSearch(
-                self._rule, neighbours, self._nodes_of(start), self._plan.seed
+                self._rule, self._neighbours, self._nodes_of(start), self._plan.seed
             )
             self._cost = tour_cost(self._graph, start)
         return self._local
@@ -145,10 +170,12 @@ class TourSearch:
         self._nodes_at_once = _next_size(self._nodes_at_once, time.monotonic() - began)
         return gained
 
-    def _polish(self, local: LocalSearch, give_up: Callable[[], bool]) -> None:
-        """Kick in slices, from the best tour there is."""
+    def _polish(self, local: LocalSearch, give_up: Callable[[], bool], share: float = 1.0) -> None:
+        """Kick in slices, from the best tour there is, for a share of the time."""
         gained = 0
         while not give_up():
+            if share < 1.0:
+                time.sleep(_SLICE_S * (1.0 / share - 1.0))
             self._follow(local)
             if not local.settled:
                 gained += self._settle(local)
@@ -196,11 +223,11 @@ class TourSearch:
         nodes = graph.num_nodes if graph.symmetric else 2 * graph.num_nodes
         handing_over = _CALL_END_S + _CALL_END_S_PER_NODE * nodes
         preparing = _CALL_START_S + _CALL_START_S_PER_PAIR * nodes * nodes
-        ends -= handing_over
+        ends -= handing_over + _POLISH_AFTER_CALL * (ends - time.monotonic())
         if nodes not in _CALL_NODES or ends < time.monotonic() + preparing:
             return None
         weights = scaled_weights(self._rule, self._longest(), complete=graph.complete)
-        return FastTspCall(weights, ends, max(1, self._plan.threads - 1))
+        return FastTspCall(weights, ends, self._plan.threads)
 
     def _take(self, call: FastTspCall) -> None:
         order = call.result()
