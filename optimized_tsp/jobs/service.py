@@ -178,7 +178,7 @@ async def submit_jobs(session: WriteSession, jobs: Sequence[NewJob]) -> datetime
             "payloads": [one.payload for one in ordered],
         },
     )
-    for digest in pruned.all():
+    for digest in sorted(pruned.all()):
         await restore_payload(session, digest, instances[bytes(digest)].payload)
     rows = [job.row() for job in jobs]
     submitted_at: datetime = (

@@ -62,9 +62,7 @@ class Submitter:
         waiting = _Waiting(job)
         self._waiting.append(waiting)
         if len(self._writers) < _WRITERS:
-            writer = asyncio.create_task(self._write())
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+            self._writers.add(asyncio.create_task(self._write()))
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 return await waiting.stored
@@ -75,12 +73,16 @@ class Submitter:
             ) from None
 
     async def _write(self) -> None:
-        while self._waiting:
-            count = min(self._most, len(self._waiting))
-            taken = [self._waiting.popleft() for _ in range(count)]
-            batch = [waiting for waiting in taken if not waiting.stored.done()]
-            if batch:
-                await self._store(batch)
+        try:
+            while self._waiting:
+                count = min(self._most, len(self._waiting))
+                taken = [self._waiting.popleft() for _ in range(count)]
+                batch = [waiting for waiting in taken if not waiting.stored.done()]
+                if batch:
+                    await self._store(batch)
+        finally:
+            # At once, not by a callback: who comes in between would rely on a writer that ended.
+            self._writers.difference_update({asyncio.current_task()})
 
     async def _store(self, batch: list[_Waiting]) -> None:
         try:
