@@ -106,6 +106,7 @@ def _find_openings(
     `gain` is what is gained with t5 joined to the node behind t3.
     """
     costs, _, _, mates = graph
+    rule, matrix, points, missing = costs
     paths = chain[0]
     stretches = paths[0]
     r3, r5 = rank(tour, paths, t3), rank(tour, paths, t5)
@@ -124,8 +125,18 @@ def _find_openings(
         if mates[t5] == t6:
             continue
         kind = _INSERT if (r6 > r5) == (end > start) else _TURN_BOTH
-        opened = gain + edge_cost(costs, t5, t6)
-        _keep(chain, level, kind, t3, t4, t5, t6, opened, opened - edge_cost(costs, t6, base))
+        opened = gain + edge_cost(rule, matrix, points, missing, t5, t6)
+        _keep(
+            chain,
+            level,
+            kind,
+            t3,
+            t4,
+            t5,
+            t6,
+            opened,
+            opened - edge_cost(rule, matrix, points, missing, t6, base),
+        )
 
 
 @kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)")
@@ -137,6 +148,7 @@ def _find_insertions(
     `gain` is what is gained with the head joined to t3; `at` is the stretch of t3.
     """
     costs, neighbours, nearness, mates = graph
+    rule, matrix, points, missing = costs
     paths, _, _, widths = chain
     stretches = paths[0]
     r3 = rank(tour, paths, t3)
@@ -146,7 +158,7 @@ def _find_insertions(
     t4 = node_at(tour, paths, r4)
     if mates[t3] == t4:
         return
-    gain += edge_cost(costs, t3, t4)
+    gain += edge_cost(rule, matrix, points, missing, t3, t4)
     for k in range(min(widths[level, 1], neighbours.shape[1])):
         t5 = neighbours[t4, k]
         joined = gain - nearness[t4, k]
@@ -160,6 +172,7 @@ def _find_insertions(
 def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int) -> None:
     """The best steps of a level, from the path and the gain it has."""
     costs, neighbours, nearness, mates = graph
+    rule, matrix, points, missing = costs
     paths, steps, state, widths = chain
     stretches = paths[0]
     head, gain = state[level, _HEAD], state[level, _OPEN_GAIN]
@@ -179,9 +192,17 @@ def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: i
         if r3 != first:
             t4 = node_at(tour, paths, r3 - 1 if last >= first else r3 + 1)
             if t4 != head and mates[t3] != t4:
-                opened = joined + edge_cost(costs, t3, t4)
+                opened = joined + edge_cost(rule, matrix, points, missing, t3, t4)
                 _keep(
-                    chain, level, _TURN, t3, t4, 0, 0, opened, opened - edge_cost(costs, t4, base)
+                    chain,
+                    level,
+                    _TURN,
+                    t3,
+                    t4,
+                    0,
+                    0,
+                    opened,
+                    opened - edge_cost(rule, matrix, points, missing, t4, base),
                 )
         if k < widths[level, 1]:
             _find_insertions(tour, graph, chain, level, base, t3, at, joined)
@@ -208,6 +229,7 @@ def _take(tour: Tour, chain: Chain, level: int, way: int) -> None:
 def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -> int:
     """Levels of the chain found from an edge, 0 when there is none; its steps are the next ones."""
     costs, _, _, _ = graph
+    rule, matrix, points, missing = costs
     paths, steps, state, widths = chain
     order, place = tour
     stretches, counts, origin = paths
@@ -215,7 +237,10 @@ def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -
     origin[1] = 1 if after(tour, base) == head else -1
     stretches[0, 0, 0], stretches[0, 0, 1] = 0, len(order) - 1
     counts[0] = 1
-    state[0, _HEAD], state[0, _OPEN_GAIN] = head, edge_cost(costs, base, head)
+    state[0, _HEAD], state[0, _OPEN_GAIN] = (
+        head,
+        edge_cost(rule, matrix, points, missing, base, head),
+    )
     level = 0
     _find_steps(tour, graph, chain, level, base)
     while level >= 0:

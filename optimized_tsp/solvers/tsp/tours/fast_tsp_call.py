@@ -101,13 +101,13 @@ def _weights(
     costs: Costs, mates: NDArray[np.int32], longest: int, scale: float, offset: int
 ) -> Weights:
     n = len(mates)
-    missing = costs[3]
+    rule, matrix, points, missing = costs
     weights = np.zeros((n, n), np.uint16)
     for i in range(n):
         for j in range(i):
             if mates[i] == j:
                 continue
-            cost = edge_cost(costs, i, j)
+            cost = edge_cost(rule, matrix, points, missing, i, j)
             weight = _LARGEST
             if missing == 0 or cost < missing:
                 weight = int(min(cost, longest) * scale + 0.5) + offset

@@ -108,6 +108,7 @@ def _kick(
     """Turn r A B C s into r C B A s, for short stretches; return the gain, mostly negative."""
     order, _ = tour
     costs, _, _, mates = graph
+    rule, matrix, points, missing = costs
     n = len(order)
     at = np.empty(5, np.int64)
     at[0] = _random(random, n)
@@ -122,10 +123,18 @@ def _kick(
     c0, s = order[(at[2] + 1) % n], order[(at[3] + 1) % n]
     if r == a1 or a1 == b1 or b1 == c1 or s == r or c1 == r:
         return 0
-    gain = edge_cost(costs, r, a0) + edge_cost(costs, a1, b0)
-    gain += edge_cost(costs, b1, c0) + edge_cost(costs, c1, s)
-    gain -= edge_cost(costs, r, c0) + edge_cost(costs, c1, b0)
-    gain -= edge_cost(costs, b1, a0) + edge_cost(costs, a1, s)
+    gain = edge_cost(rule, matrix, points, missing, r, a0) + edge_cost(
+        rule, matrix, points, missing, a1, b0
+    )
+    gain += edge_cost(rule, matrix, points, missing, b1, c0) + edge_cost(
+        rule, matrix, points, missing, c1, s
+    )
+    gain -= edge_cost(rule, matrix, points, missing, r, c0) + edge_cost(
+        rule, matrix, points, missing, c1, b0
+    )
+    gain -= edge_cost(rule, matrix, points, missing, b1, a0) + edge_cost(
+        rule, matrix, points, missing, a1, s
+    )
     exchange(tour, flips, r, a0, c1)
     exchange(tour, flips, r, c1, c0)
     exchange(tour, flips, c1, b1, b0)

@@ -15,9 +15,9 @@ __all__ = ["FEWEST_NODES", "LocalSearch"]
 FEWEST_NODES = 8
 """With fewer nodes there is nothing to kick."""
 
-_WIDTHS = [(5, 3), (3, 1), (2, 0), (1, 0), (1, 0), (1, 0)]
+_WIDTHS = [(5, 2), (1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]
 _WIDTHS_DOUBLED = [(5, 5), (3, 3), (2, 2), (1, 1)]
-_LONGEST_STRETCH = 50
+_LONGEST_STRETCH = 30
 _LOGGED_FLIPS = 20_000
 
 
