@@ -56,6 +56,7 @@ class LinearProgram:
             ("parallel", "off"),
             ("presolve", "off"),
             ("solver", "simplex"),
+            ("simplex_scale_strategy", 0),  # all coefficients are small integers already
         ):
             self._highs.setOptionValue(name, value)
         self.iterations = 0
