@@ -200,21 +200,13 @@ class Deliverer:
     async def _attempt(self, claimed: Claimed) -> int | Failure:
         """The status when it was a 2xx."""
         try:
-            answer = await self._send(claimed)
+            return _judged(await self._send(claimed))
         except (NoAnswer, RefusedAddress) as error:
             return Failure(str(error))
         except Exception:
             # A delivery that breaks us follows the schedule too, and ends.
             logger.exception("webhook_defect", delivery=str(claimed.id))
             return Failure("An internal error; it was logged.")
-        if 200 <= answer.status < 300:
-            return answer.status
-        redirect = " Redirects are not followed." if 300 <= answer.status < 400 else ""
-        return Failure(
-            f"The receiver answered {answer.status}.{redirect}",
-            answer.status,
-            retry_after_s(answer.retry_after),
-        )
 
     async def _send(self, claimed: Claimed) -> Answer:
         body = message_body(claimed.payload)
@@ -251,3 +243,14 @@ class Deliverer:
             logger.warning(
                 "database_unavailable", effect="webhooks wait for leases", error=repr(error)
             )
+
+
+def _judged(answer: Answer) -> int | Failure:
+    if 200 <= answer.status < 300:
+        return answer.status
+    redirect = " Redirects are not followed." if 300 <= answer.status < 400 else ""
+    return Failure(
+        f"The receiver answered {answer.status}.{redirect}",
+        answer.status,
+        retry_after_s(answer.retry_after),
+    )

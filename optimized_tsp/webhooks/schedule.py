@@ -67,7 +67,7 @@ def retry_after_s(header: str | None, now: datetime | None = None) -> float:
         return min(float(text[:9]), _LONGEST_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year, or a time zone, that no number of C's can hold
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -161,6 +161,18 @@ async def test_retry_after_holds_for_the_delivery_and_for_the_endpoint(
     assert all(request.at - first.at > 0.85 for request in later)
 
 
+async def test_a_retry_after_that_is_no_date_changes_nothing(
+    outbox: Outbox, deliver: Deliver
+) -> None:
+    absurd = "Sun, 22 Nov 99999999999999999999 06:01:00 GMT"
+    async with receiver(answer(503, f"Retry-After: {absurd}")) as stranger:
+        await outbox.owe(await outbox.endpoint(stranger.url()))
+        deliver()
+        [row] = (await outbox.until(ended)).values()
+
+    assert (row.attempts, len(stranger.received)) == (10, 10)
+
+
 async def test_at_most_four_at_a_time_go_to_an_endpoint_from_all_workers_together(
     outbox: Outbox, deliver: Deliver
 ) -> None:

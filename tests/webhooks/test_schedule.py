@@ -57,6 +57,8 @@ def test_a_receiver_may_ask_for_a_longer_wait_but_not_for_a_shorter_one() -> Non
         (format_datetime(NOW + timedelta(days=30), usegmt=True), 24 * 3600),
         ("Sun, 99 Nov 2026 06:01:00 GMT", 0),
         ("Sun, 22 Nov 99999999 06:01:00 GMT", 0),
+        ("Sun, 22 Nov 99999999999999999999 06:01:00 GMT", 0),
+        ("Sun, 22 Nov 2026 06:01:00 +99999999999999999999", 0),
     ],
 )
 def test_retry_after_is_a_number_or_a_date_and_bounded(header: str | None, wait_s: float) -> None:
