@@ -21,7 +21,9 @@ from optimized_tsp.webhooks.outbox import message_id
 
 __all__ = [
     "DEFAULT_EVENT_TYPES",
+    "ENABLED",
     "REDELIVERED_AT_ONCE",
+    "UNTRIED",
     "DeliveryStatus",
     "count_listed",
     "disable",
@@ -139,14 +141,15 @@ async def endpoint_of_url(session: WriteSession, tenant_id: UUID, url: str) -> U
     return endpoint_id
 
 
-ENABLED: dict[str, Any] = {
-    "disabled_at": None,
-    "disabled_reason": None,
+UNTRIED: dict[str, Any] = {
     "consecutive_failures": 0,
     "failing_since": None,
     "paused_until": None,
 }
-"""What is true of an endpoint that works, or is to be tried again as if it were new."""
+"""What is true of an endpoint that works, or whose address is a new one."""
+
+ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None, **UNTRIED}
+"""The same of one that is to be tried again, whether it was disabled or not."""
 
 
 async def disable(session: WriteSession, endpoint: WebhookEndpoint, reason: str) -> None:

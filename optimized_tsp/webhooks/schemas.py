@@ -126,13 +126,13 @@ class EndpointView(BaseModel):
 class RegisteredEndpoint(EndpointView):
     """A new endpoint with its secret, shown this once."""
 
-    secret: str = Field(description="`whsec_` and base64; verifies what arrives.")
+    secret: str = Field(description="`whsec_` and base64; verifies what arrives.", repr=False)
 
 
 class SecretView(BaseModel):
     """A secret that signs."""
 
-    secret: str = Field(description="`whsec_` and base64; verifies what arrives.")
+    secret: str = Field(description="`whsec_` and base64; verifies what arrives.", repr=False)
     previous_valid_until: datetime | None = Field(
         description="Until then the secret before it signs too."
     )

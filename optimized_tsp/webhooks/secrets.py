@@ -78,7 +78,9 @@ class SecretBox:
     def from_settings(settings: Settings) -> SecretBox:
         """The box of this installation; without a key it can be made, but neither seal nor open."""
         keys = settings.webhook_key
-        return SecretBox(() if keys is None else tuple(keys.get_secret_value().split(",")))
+        if keys is None:
+            return SecretBox(())
+        return SecretBox(tuple(key.strip() for key in keys.get_secret_value().split(",")))
 
     def seal(self, secret: str, owner_id: UUID) -> bytes:
         """Nonce and ciphertext; raises `NoWebhookKey`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -80,8 +82,9 @@ class Webhooks:
             endpoint = await _lock_registered(session, tenant_id, endpoint_id)
             if "solver" in given and "version" not in given:
                 endpoint.version = None  # it was one of the solver before
-            for name, value in given.items():
-                setattr(endpoint, name, value)
+            if given.get("url", endpoint.url) != endpoint.url:
+                _set(endpoint, repository.UNTRIED)  # how the old address failed says nothing
+            _set(endpoint, given)
             _check_version(endpoint)
             await session.flush()
             await session.refresh(endpoint)
@@ -119,8 +122,7 @@ class Webhooks:
         """Send it what happens from now on, at once and whatever failed before; safe to repeat."""
         async with self.database.write() as session:
             endpoint = await repository.lock_endpoint(session, tenant_id, endpoint_id)
-            for name, value in repository.ENABLED.items():
-                setattr(endpoint, name, value)
+            _set(endpoint, repository.ENABLED)
         return endpoint
 
     async def remove(self, tenant_id: UUID, endpoint_id: UUID) -> None:
@@ -132,7 +134,7 @@ class Webhooks:
     async def test(self, tenant_id: UUID, endpoint_id: UUID) -> WebhookDelivery:
         """Owe it a test event."""
         async with self.database.write() as session:
-            endpoint = await _lock_enabled(session, tenant_id, endpoint_id)
+            endpoint = await _lock_to_send(session, tenant_id, endpoint_id)
             delivery = owe_test(session, endpoint)
             await session.flush()
             await session.refresh(delivery)
@@ -144,7 +146,7 @@ class Webhooks:
     ) -> WebhookDelivery:
         """Attempt a delivery again, whatever became of it."""
         async with self.database.write() as session:
-            endpoint = await _lock_enabled(session, tenant_id, endpoint_id)
+            endpoint = await _lock_to_send(session, tenant_id, endpoint_id)
             delivery = await repository.find_delivery(session, endpoint.id, delivery_id, lock=True)
             repository.redeliver(delivery)
             await session.flush()
@@ -159,7 +161,7 @@ class Webhooks:
         total = 0
         while True:
             async with self.database.write() as session:
-                endpoint = await _lock_enabled(session, tenant_id, endpoint_id)
+                endpoint = await _lock_to_send(session, tenant_id, endpoint_id)
                 again = await repository.redeliver_failed(session, endpoint.id, failed_before=now)
             self.bus.announce(endpoint_id)
             total += again
@@ -209,13 +211,20 @@ async def _lock_registered(
     return endpoint
 
 
-async def _lock_enabled(
+async def _lock_to_send(
     session: WriteSession, tenant_id: UUID, endpoint_id: UUID
 ) -> WebhookEndpoint:
+    """An enabled endpoint, whose pause ends: its owner asks for an attempt now."""
     endpoint = await repository.lock_endpoint(session, tenant_id, endpoint_id)
     if endpoint.disabled_at is not None:
         raise StateConflict("The endpoint is disabled; enable it first.")
+    endpoint.paused_until = None
     return endpoint
+
+
+def _set(endpoint: WebhookEndpoint, values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(endpoint, name, value)
 
 
 def _check_version(endpoint: WebhookEndpoint) -> None:

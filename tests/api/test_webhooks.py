@@ -163,6 +163,47 @@ async def test_a_change_leaves_what_it_does_not_name(client: httpx.AsyncClient) 
     assert (await client.get(path)).json() == moved
 
 
+async def fail_until_paused(db: Database) -> None:
+    async with db.write() as session:
+        await session.execute(
+            update(WebhookEndpoint).values(
+                consecutive_failures=7,
+                failing_since=text("now()"),
+                paused_until=text("now() + interval '1 day'"),
+            )
+        )
+
+
+async def test_a_new_address_is_not_blamed_for_the_failures_of_the_old_one(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    path = f"{HOOKS}/{(await register(client))['id']}"
+    await fail_until_paused(db)
+
+    same = (await client.patch(path, json=HOOK | {"description": "the same"})).json()
+    moved = (await client.patch(path, json={"url": "https://new.example.org/"})).json()
+
+    assert same["consecutive_failures"] == 7
+    assert same["paused_until"] is not None
+    assert (moved["consecutive_failures"], moved["failing_since"]) == (0, None)
+    assert moved["paused_until"] is None
+
+
+async def test_who_asks_for_an_attempt_does_not_wait_for_a_pause_to_end(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    path = f"{HOOKS}/{(await register(client))['id']}"
+    delivery = (await client.post(f"{path}/test")).json()["id"]
+    for action in ("test", f"deliveries/{delivery}/redeliver", "redeliver-failed"):
+        await fail_until_paused(db)
+
+        assert (await client.post(f"{path}/{action}")).status_code == 202
+
+        endpoint = (await client.get(path)).json()
+        # One delivery at a time, still: nothing has been answered yet
+        assert (endpoint["paused_until"], endpoint["consecutive_failures"]) == (None, 7)
+
+
 async def test_a_replaced_secret_signs_for_another_day(
     client: httpx.AsyncClient, db: Database
 ) -> None:
@@ -212,12 +253,7 @@ async def test_a_disabled_endpoint_gets_nothing_until_it_is_enabled(
     assert (delivery["status"], delivery["last_error"]) == ("failed", "Disabled by its owner.")
     for action in (f"deliveries/{delivery['id']}/redeliver", "redeliver-failed", "test"):
         assert (await client.post(f"{path}/{action}")).status_code == 409
-    async with db.write() as session:
-        await session.execute(
-            update(WebhookEndpoint).values(
-                consecutive_failures=7, failing_since=text("now()"), paused_until=text("now()")
-            )
-        )
+    await fail_until_paused(db)
     enabled = (await client.post(f"{path}/enable")).json()
     assert enabled == {name: value for name, value in endpoint.items() if name != "secret"}
     assert (await client.post(f"{path}/redeliver-failed")).json() == {"redelivered": 1}

@@ -12,6 +12,7 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.webhooks.models import WebhookEndpoint, WebhookSecret
+from optimized_tsp.webhooks.schemas import SecretView
 from optimized_tsp.webhooks.secrets import (
     NoWebhookKey,
     SecretBox,
@@ -42,9 +43,14 @@ def test_what_is_sealed_opens_for_its_owner_only() -> None:
 
 def test_a_new_key_beside_the_old_one_opens_both() -> None:
     sealed = SecretBox((OLD,)).seal("whsec_1", OWNER)
-    both = SecretBox.from_settings(Settings(webhook_key=f"{NEW},{OLD}"))
+    both = SecretBox.from_settings(Settings(webhook_key=f"{NEW}, {OLD}\n"))
     assert both.open(sealed, OWNER) == "whsec_1"
     assert SecretBox((NEW,)).open(both.seal("whsec_2", OWNER), OWNER) == "whsec_2"
+
+
+def test_an_answer_with_a_secret_does_not_show_it_when_it_is_printed() -> None:
+    view = SecretView.model_validate({"secret": "whsec_canary", "previous_valid_until": None})
+    assert "canary" not in repr(view)
 
 
 def test_without_a_key_nothing_is_sealed_or_opened() -> None:
