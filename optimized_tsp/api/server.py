@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import uvicorn
@@ -23,6 +24,10 @@ def run(settings: Settings) -> None:
         app = create_app(settings)
     except (UnfitSolver, TracingUnavailable) as error:
         sys.exit(f"optimized-tsp: {error}")
+    # What is there by now stays: looking through it again and again took a part of every request.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     uvicorn.run(
         app,
         host=settings.host,

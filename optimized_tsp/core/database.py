@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import select
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -9,8 +11,9 @@ from typing import Any, NewType
 from uuid import UUID
 
 import orjson
-from sqlalchemy import URL, DateTime, MetaData, Uuid, make_url
+from sqlalchemy import URL, DateTime, MetaData, Uuid, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -33,6 +36,10 @@ _IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000
 _CONNECT_TIMEOUT_S = 5.0
 # A server that vanished without a word never answers; one that lives ends statements before this.
 _COMMAND_TIMEOUT_S = 35.0
+
+
+# Errors are always told of; that the peer sends nothing more has a name of its own on Linux.
+_HANGING_UP = getattr(select, "POLLRDHUP", 0)
 
 
 class Base(DeclarativeBase):
@@ -63,6 +70,23 @@ def _dumps(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
+def _replace_if_closed(connection: Any, *_: object) -> None:
+    """Have the pool connect anew where Postgres ended an idle connection (it was restarted, ...).
+
+    SQLAlchemy's own `pool_pre_ping` asks Postgres instead: three round trips before every session.
+    """
+    driver = connection.driver_connection
+    if driver.is_closed() or _is_hung_up(driver._transport):  # noqa: SLF001 - there is no other way
+        raise DisconnectionError
+
+
+def _is_hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the peer closed a connection that the event loop had no time to look at since."""
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), _HANGING_UP)
+    return bool(poll.poll(0))
+
+
 class Database:
     """The connection pool of one process, and its sessions."""
 
@@ -72,7 +96,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             hide_parameters=True,  # errors are logged: callers' data and hashes are not to be
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
@@ -88,6 +111,7 @@ class Database:
                 },
             },
         )
+        event.listen(self.engine.sync_engine, "checkout", _replace_if_closed)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._reading = async_sessionmaker(
             self.engine.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False

@@ -38,7 +38,7 @@ _SUBSCRIBE_TIMEOUT_S = 2.0
 
 
 class Channel(StrEnum):
-    """The pub/sub channels; every message is a job id."""
+    """The pub/sub channels; every message is the ids of one or more jobs, 16 bytes each."""
 
     EVENTS = "optimized-tsp:events"
     """The job has new events."""
@@ -57,7 +57,7 @@ class Bus:
     """One process's connection to Redis.
 
     What is to be said while something is being sent goes together with the next round: thousands
-    of announcements at once need one connection, not thousands.
+    of announcements at once need one connection and one message, not thousands.
     """
 
     def __init__(self, redis_url: str) -> None:
@@ -70,7 +70,8 @@ class Bus:
         )
         self._paused_until = 0.0
         self._rings = 0
-        self._publications: dict[tuple[Channel, UUID], None] = {}  # in order, each once
+        # In order, each once.
+        self._publications: dict[Channel, dict[UUID, None]] = {channel: {} for channel in Channel}
         self._sending: asyncio.Task[None] | None = None
 
     def ring(self) -> None:
@@ -81,12 +82,12 @@ class Bus:
     def announce(self, job_id: UUID, *, ring: bool = False) -> None:
         """Say that a job has new events (and wake a worker), in the background."""
         self._rings += ring
-        self._publications[Channel.EVENTS, job_id] = None
+        self._publications[Channel.EVENTS][job_id] = None
         self._in_background()
 
     def announce_cancel(self, job_id: UUID) -> None:
         """Tell the worker that runs the job that it should stop, in the background."""
-        self._publications[Channel.CONTROL, job_id] = None
+        self._publications[Channel.CONTROL][job_id] = None
         self._in_background()
 
     def _in_background(self) -> None:
@@ -95,24 +96,28 @@ class Bus:
         elif self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
-    def _take(self) -> tuple[int, list[tuple[Channel, UUID]]]:
-        rings, publications = min(self._rings, RINGS_KEPT), list(self._publications)
+    def _take(self) -> tuple[int, dict[Channel, bytes]]:
+        """How many rings to send, and the message of each channel."""
+        rings, messages = min(self._rings, RINGS_KEPT), {}
         self._rings = 0
-        self._publications.clear()
-        return rings, publications
+        for channel, jobs in self._publications.items():
+            if jobs:
+                messages[channel] = b"".join(job_id.bytes for job_id in jobs)
+                jobs.clear()
+        return rings, messages
 
     async def _send(self) -> None:
-        while self._rings or self._publications:
+        while self._rings or any(self._publications.values()):
             await self._send_once(*self._take())
 
-    async def _send_once(self, rings: int, publications: list[tuple[Channel, UUID]]) -> None:
+    async def _send_once(self, rings: int, messages: dict[Channel, bytes]) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 if rings:
                     pipe.lpush(RING_KEY, *[ring_message() for _ in range(rings)])
                     pipe.ltrim(RING_KEY, 0, RINGS_KEPT - 1)
-                for channel, job_id in publications:
-                    pipe.publish(channel.value, job_id.bytes)
+                for channel, message in messages.items():
+                    pipe.publish(channel.value, message)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             self._paused_until = monotonic() + _PAUSE_S

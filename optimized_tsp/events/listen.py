@@ -61,7 +61,8 @@ async def _messages(pubsub: PubSub) -> AsyncGenerator[UUID | None]:
         if message is not None:
             asked = False
             if message["type"] == "message":
-                yield _job_id(message["data"])
+                for job_id in _job_ids(message["data"]):
+                    yield job_id
             elif message["type"] == "subscribe":
                 yield None
         elif asked:
@@ -71,5 +72,9 @@ async def _messages(pubsub: PubSub) -> AsyncGenerator[UUID | None]:
             asked = True
 
 
-def _job_id(data: bytes) -> UUID | None:
-    return UUID(bytes=data) if len(data) == _UUID_BYTES else None
+def _job_ids(data: bytes) -> list[UUID | None]:
+    """The jobs of a message; of one that is none, that something was said."""
+    if not data or len(data) % _UUID_BYTES:
+        return [None]
+    starts = range(0, len(data), _UUID_BYTES)
+    return [UUID(bytes=data[start : start + _UUID_BYTES]) for start in starts]

@@ -13,16 +13,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.orm import undefer
+from sqlalchemy import ARRAY, Interval, Text, bindparam, func, select, text, update
 
 from optimized_tsp.core.database import ReadSession, WriteSession
-from optimized_tsp.events.types import EventType
-from optimized_tsp.jobs.models import Instance, Job, Solution
+from optimized_tsp.jobs.models import Instance, Job
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import JobStatus
-from optimized_tsp.jobs.transitions import Happened, change_status, record
 from optimized_tsp.solvers.registry import all_solvers
+from optimized_tsp.webhooks.outbox import appending
 
 __all__ = [
     "Claim",
@@ -36,6 +34,38 @@ __all__ = [
 ]
 
 MIN_REMAINING_S = 1.0
+_SMALL_BYTES = 2**16
+
+_STARTED = """
+    SELECT id AS job_id, last_seq AS seq, 'job.started' AS type, tenant_id, solver, version, tags,
+           jsonb_strip_nulls(jsonb_build_object(
+               'attempt', attempt, 'traceparent', traceparent)) AS data,
+           webhook_endpoint_id AS endpoint_id
+    FROM claimed
+"""
+
+# One statement for all that belongs to a claim: a small job takes hardly more than its claim.
+_CLAIM = text(
+    f"""
+    WITH next AS (
+        SELECT id FROM jobs
+        WHERE status = 'Submitted' AND solver || ' ' || version = ANY (:known)
+        ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+        UPDATE jobs
+        SET status = 'Running', fence = fence + 1, attempt = attempt + 1, leased_by = :worker,
+            lease_until = now() + :lease, run_started_at = now(),
+            started_at = coalesce(started_at, now()), last_seq = last_seq + 1
+        FROM next WHERE jobs.id = next.id
+        RETURNING jobs.*
+    ), {appending(_STARTED)}
+    SELECT claimed.*, cost, node_order, solutions.payload, pruned_at,
+           CASE WHEN instances.size <= {_SMALL_BYTES} THEN instances.payload END AS instance
+    FROM claimed
+    JOIN instances ON instances.digest = claimed.instance_digest
+    LEFT JOIN solutions ON solutions.job_id = claimed.id
+    """  # noqa: S608 - constants of ours
+).bindparams(bindparam("known", type_=ARRAY(Text)), bindparam("lease", type_=Interval))
 
 
 class LeaseLost(Exception):
@@ -55,6 +85,8 @@ class Claim:
     used_s: float
     attempt: int
     instance_digest: bytes
+    instance: bytes | None
+    """Canonical JSON, if it is small; else see `instance_payload`."""
     start: dict[str, Any] | None
     """The best solution of an earlier run, with its cost."""
     log_lines: int = 0
@@ -80,44 +112,33 @@ async def claim_next(
     rolled out, both kinds run.
     """
     known = all_solvers() if solvers is None else solvers
-    job = await session.scalar(
-        select(Job)
-        .where(Job.status == JobStatus.SUBMITTED.value)
-        .where(tuple_(Job.solver, Job.version).in_(known))
-        .order_by(Job.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .options(undefer(Job.parameters))
+    claimed = await session.execute(
+        _CLAIM,
+        {
+            "known": [f"{name} {version}" for name, version in known],
+            "worker": worker,
+            "lease": timedelta(seconds=lease_s),
+        },
     )
-    if job is None:
+    row = claimed.first()
+    if row is None:
         return None
-    solution = await session.get(Solution, job.id)
-    change_status(job, JobStatus.RUNNING)
-    job.fence += 1
-    job.attempt += 1
-    job.leased_by = worker
-    job.lease_until = _lease_end(lease_s)
-    job.run_started_at = func.now()
-    if job.started_at is None:
-        job.started_at = func.now()
-    await record(session, Happened(job, EventType.STARTED, {"attempt": job.attempt}))
-    claim = Claim(
-        job_id=job.id,
-        fence=job.fence,
-        solver=job.solver,
-        version=job.version,
-        parameters=job.parameters,
-        timeout_s=job.timeout_s,
-        used_s=job.run_time_s,
-        attempt=job.attempt,
-        instance_digest=job.instance_digest,
-        start=stored_solution(solution),
-        log_lines=job.log_lines,
-        request_id=job.request_id,
-        traceparent=job.traceparent,
+    return Claim(
+        job_id=row.id,
+        fence=row.fence,
+        solver=row.solver,
+        version=row.version,
+        parameters=row.parameters,
+        timeout_s=row.timeout_s,
+        used_s=row.run_time_s,
+        attempt=row.attempt,
+        instance_digest=row.instance_digest,
+        instance=row.instance,
+        start=stored_solution(row),
+        log_lines=row.log_lines,
+        request_id=row.request_id,
+        traceparent=row.traceparent,
     )
-    await session.flush()
-    return claim
 
 
 async def instance_payload(session: ReadSession, claim: Claim) -> bytes:

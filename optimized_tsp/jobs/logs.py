@@ -19,7 +19,15 @@ from optimized_tsp.jobs.repository import Scope, no_job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.solvers.process import LOG_BYTES, log_line_bytes
 
-__all__ = ["LogLineView", "LogView", "NewLine", "append_lines", "find_log", "write_lines"]
+__all__ = [
+    "LogLineView",
+    "LogView",
+    "NewLine",
+    "append_lines",
+    "find_log",
+    "rows_of_lines",
+    "write_lines",
+]
 
 # Kept free for what workers say: how a job ended is told even if its solver talked too much.
 _RESERVED_BYTES = 16 * 1024
@@ -76,6 +84,13 @@ async def append_lines(
 
 async def write_lines(session: WriteSession, job: Job, lines: Sequence[NewLine]) -> None:
     """Add lines to the log of a locked job, as far as there is room."""
+    rows = rows_of_lines(job, lines)
+    if rows:
+        await session.execute(insert(LogLine), rows)
+
+
+def rows_of_lines(job: Job, lines: Sequence[NewLine]) -> list[dict[str, Any]]:
+    """The lines there is room for, as rows of the table; the job counts them as written."""
     rows: list[dict[str, Any]] = []
     for line in lines:
         full = LOG_BYTES if line.by_worker else LOG_BYTES - _RESERVED_BYTES
@@ -85,15 +100,14 @@ async def write_lines(session: WriteSession, job: Job, lines: Sequence[NewLine])
         if (line.truncated or not fits) and not job.log_truncated:
             job.log_truncated = True
             rows.append(_row(job, NewLine(line.elapsed_s, "warning", _FULL)))
-    if rows:
-        await session.execute(insert(LogLine), rows)
+    return rows
 
 
 def _row(job: Job, line: NewLine) -> dict[str, Any]:
     job.log_lines += 1
     job.log_bytes += log_line_bytes(line.message)
     return {
-        "job_id": job.id,
+        "job_id": str(job.id),
         "line": job.log_lines,
         "attempt": job.attempt,
         "elapsed_s": line.elapsed_s,

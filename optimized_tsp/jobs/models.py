@@ -55,6 +55,9 @@ class Instance(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+_LISTED = ("tenant_id", "solver", "version")
+
+
 class Job(Base):
     """One job. Changes of `status` follow `jobs.states`; every write of a run names its fence.
 
@@ -80,6 +83,22 @@ class Job(Base):
         Index("jobs_waiting_idx", "id", postgresql_where=text("status = 'Submitted'")),
         Index("jobs_leases_idx", "lease_until", postgresql_where=text("status = 'Running'")),
         Index("jobs_newest_idx", "tenant_id", "solver", "version", "id"),
+        # A list of jobs for each of its filters: of some hundred rows, whatever the table holds.
+        Index("jobs_listed_idx", *_LISTED, "submitted_at", "id"),
+        Index("jobs_by_status_idx", *_LISTED, "status", "submitted_at", "id"),
+        Index(
+            "jobs_by_name_idx",
+            *(*_LISTED, "name", "submitted_at", "id"),
+            postgresql_where=text("name IS NOT NULL"),
+        ),
+        Index(
+            "jobs_by_tag_idx",
+            "tags",
+            postgresql_using="gin",
+            postgresql_ops={"tags": "jsonb_path_ops"},
+            postgresql_where=text("tags <> '{}'"),
+            postgresql_with={"fastupdate": "off"},  # or lists wait for what is not in order yet
+        ),
         Index("jobs_instance_digest_idx", "instance_digest"),
     )
 

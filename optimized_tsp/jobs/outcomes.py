@@ -1,4 +1,4 @@
-"""How a run reports and ends: progress, the final answer, failure, crash, give-back, rescue."""
+"""How a run reports and ends without an answer: progress, failure, crash, give-back, rescue."""
 
 from __future__ import annotations
 
@@ -15,29 +15,25 @@ from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.leases import Claim, locked
 from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
-from optimized_tsp.jobs.solutions import explain, improve, raise_bound
+from optimized_tsp.jobs.solutions import improve, raise_bound
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
 from optimized_tsp.jobs.transitions import Happened, change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
 __all__ = [
-    "Answer",
     "Progress",
     "end_cancelled",
     "end_waiting",
+    "ending",
     "fail",
-    "finish",
     "give_back",
     "record_crash",
     "rescue_expired",
     "save_progress",
+    "standing",
 ]
 
 _RESCUED_AT_ONCE = 50
-NO_SOLUTION_IN_TIME = (
-    "The time limit was reached before any solution was found; "
-    "allow more time with optimization_parameters.timeout."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +48,6 @@ class Progress:
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How a run ended, checked; `solution` as in `Progress`."""
-
-    solution_status: SolutionStatus
-    stop_reason: StopReason
-    solution: dict[str, Any] | None
-    lower_bound: int | None
-    infeasibility: dict[str, Any] | None
-    statistics: dict[str, Any] | None
-    elapsed_s: float
-
-
 async def save_progress(session: WriteSession, claim: Claim, progress: Progress) -> bool:
     """Store progress with its event; False (and nothing stored) when it is none."""
     job = await locked(session, claim)
@@ -76,39 +59,9 @@ async def save_progress(session: WriteSession, claim: Claim, progress: Progress)
     if not better and not raised:
         return False
     event = EventType.INCUMBENT if better else EventType.BOUND
-    await record(session, Happened(job, event, _standing(row, progress.elapsed_s)))
+    await record(session, Happened(job, event, standing(row, progress.elapsed_s)))
     session.add(_curve_point(job, row, progress.elapsed_s))
     return True
-
-
-async def finish(
-    session: WriteSession, claim: Claim, answer: Answer, *, log: Sequence[NewLine] = ()
-) -> JobStatus:
-    """End the job with an answer; the better of it and what is stored already is kept.
-
-    `log`, here and below: the last lines of the run's log.
-    """
-    job = await locked(session, claim)
-    await write_lines(session, job, log)
-    row = await _solution_row(session, job.id)
-    better = answer.solution is not None and improve(
-        row, answer.solution, elapsed_s=answer.elapsed_s
-    )
-    if raise_bound(row, answer.lower_bound) or better:
-        session.add(_curve_point(job, row, answer.elapsed_s))
-    row.infeasibility = answer.infeasibility
-    explain(row, answer.statistics)
-    solution_status, stop_reason = _known(row, answer)
-    if stop_reason is StopReason.CANCELLED:
-        target = JobStatus.CANCELLED
-    elif solution_status is SolutionStatus.UNKNOWN:
-        target = JobStatus.FAILED
-        job.error = NO_SOLUTION_IN_TIME
-    else:
-        target = JobStatus.COMPLETED
-    end = _end(job, row, target, solution_status, stop_reason, answer.elapsed_s)
-    await record(session, end)
-    return target
 
 
 async def fail(
@@ -215,7 +168,7 @@ async def _fail(session: WriteSession, job: Job, error: str, elapsed_s: float) -
     row = await _solution_row(session, job.id)
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
     job.error = error
-    await record(session, _end(job, row, JobStatus.FAILED, status, None, elapsed_s))
+    await record(session, ending(job, row, JobStatus.FAILED, status, None, elapsed_s))
 
 
 def _end_cancelled(
@@ -223,10 +176,10 @@ def _end_cancelled(
 ) -> Happened:
     status = SolutionStatus.UNKNOWN if row.cost is None else SolutionStatus.FEASIBLE
     reason = StopReason.CANCELLED
-    return _end(job, row, JobStatus.CANCELLED, status, reason, elapsed_s, at=at)
+    return ending(job, row, JobStatus.CANCELLED, status, reason, elapsed_s, at=at)
 
 
-def _end(
+def ending(
     job: Job,
     row: Solution,
     target: JobStatus,
@@ -235,7 +188,9 @@ def _end(
     elapsed_s: float,
     *,
     at: datetime | None = None,
+    run_time_s: float | None = None,
 ) -> Happened:
+    """End a locked job and say what there is to be told; the rest as in `change_status`."""
     job.solution_status = solution_status.value
     job.stop_reason = None if stop_reason is None else stop_reason.value
     row.final = True
@@ -251,21 +206,10 @@ def _end(
         "stop_reason": job.stop_reason,
         "is_infeasible": solution_status is SolutionStatus.INFEASIBLE,
         "error": job.error,
-        **_standing(row, elapsed_s),
+        **standing(row, elapsed_s),
     }
-    change_status(job, target, at=at)
+    change_status(job, target, at=at, run_time_s=run_time_s)
     return Happened(job, event, data)
-
-
-def _known(row: Solution, answer: Answer) -> tuple[SolutionStatus, StopReason]:
-    """What is known once the answer is merged with what earlier runs had stored."""
-    if answer.solution_status is SolutionStatus.INFEASIBLE:
-        return SolutionStatus.INFEASIBLE, StopReason.PROVEN
-    if row.cost is None:
-        return SolutionStatus.UNKNOWN, answer.stop_reason
-    if row.cost == row.lower_bound:
-        return SolutionStatus.OPTIMAL, StopReason.PROVEN
-    return SolutionStatus.FEASIBLE, answer.stop_reason
 
 
 async def _elapsed_s(session: WriteSession, job: Job) -> float:
@@ -292,7 +236,8 @@ async def _solution_rows(session: WriteSession, job_ids: Sequence[UUID]) -> dict
     return rows
 
 
-def _standing(row: Solution, elapsed_s: float) -> dict[str, Any]:
+def standing(row: Solution, elapsed_s: float) -> dict[str, Any]:
+    """What events tell of the best known so far."""
     return {
         "cost": row.cost,
         "lower_bound": row.lower_bound,

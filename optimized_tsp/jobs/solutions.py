@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Row
+
 from optimized_tsp.jobs.models import Solution
 from optimized_tsp.solvers.contract import relative_gap
 
@@ -12,8 +14,11 @@ __all__ = ["explain", "improve", "raise_bound", "stored_solution"]
 _LARGEST_BIGINT = 2**63 - 1
 
 
-def stored_solution(row: Solution | None) -> dict[str, Any] | None:
-    """The best solution as the solver's schema has it, or None while (or since) there is none."""
+def stored_solution(row: Solution | Row[Any] | None) -> dict[str, Any] | None:
+    """The best solution as the solver's schema has it, or None while (or since) there is none.
+
+    A row of a query has the columns of a solution, NULL where there is none.
+    """
     if row is None or row.cost is None or row.pruned_at is not None:
         return None
     solution: dict[str, Any] = dict(row.payload or {})

@@ -14,20 +14,29 @@ from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.states import TERMINAL, TRANSITIONS, ForbiddenTransition, JobStatus
 from optimized_tsp.webhooks.outbox import NewEvent, append_events
 
-__all__ = ["Happened", "change_status", "record", "traced", "used_s"]
+__all__ = ["Happened", "change_status", "next_events", "record", "traced", "used_s"]
 
 
-def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) -> None:
+def change_status(
+    job: Job,
+    target: JobStatus,
+    *,
+    at: datetime | None = None,
+    run_time_s: float | None = None,
+) -> None:
     """Move a locked job to `target`; raises `ForbiddenTransition` for what the table lacks.
 
-    `at` is the transaction's time, where it is known: rows that differ in values only are written
-    together, rows that hold an expression one by one.
+    `at` is the transaction's time and `run_time_s` what `used_s` says, where they are known: rows
+    that differ in values only are written together, rows that hold an expression one by one.
     """
     source = JobStatus(job.status)
     if (source, target) not in TRANSITIONS:
         raise ForbiddenTransition(source, target)
     if source is JobStatus.RUNNING:
-        _end_run(job)
+        job.run_time_s = used_s() if run_time_s is None else run_time_s
+        job.run_started_at = None
+        job.lease_until = None
+        job.leased_by = None
     job.status = target.value
     if target in TERMINAL:
         job.completed_at = at or func.now()
@@ -44,6 +53,11 @@ class Happened:
 
 async def record(session: WriteSession, *happened: Happened) -> None:
     """Append the next event of each of these jobs, and what webhooks are owed because of it."""
+    await append_events(session, next_events(*happened))
+
+
+def next_events(*happened: Happened) -> list[NewEvent]:
+    """Number what happened; the jobs count it as appended."""
     events = []
     for one in happened:
         one.job.last_seq += 1
@@ -53,7 +67,7 @@ async def record(session: WriteSession, *happened: Happened) -> None:
         events.append(
             NewEvent(one.job, one.job.last_seq, one.event_type, data, one.job.webhook_endpoint_id)
         )
-    await append_events(session, events)
+    return events
 
 
 def traced(data: dict[str, Any], traceparent: str | None) -> dict[str, Any]:
@@ -68,10 +82,3 @@ def used_s() -> ColumnElement[float]:
     end = func.least(func.now(), Job.lease_until)
     present = func.greatest(0.0, cast(extract("epoch", end - Job.run_started_at), Double))
     return Job.run_time_s + present
-
-
-def _end_run(job: Job) -> None:
-    job.run_time_s = used_s()
-    job.run_started_at = None
-    job.lease_until = None
-    job.leased_by = None

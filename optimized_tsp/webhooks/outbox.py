@@ -21,7 +21,15 @@ from optimized_tsp.events.log import EVENT_COLUMNS
 from optimized_tsp.events.types import EventType
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
 
-__all__ = ["TEST_EVENT", "NewEvent", "append_events", "message_id", "owe_test"]
+__all__ = [
+    "EVENTS_OF_PARAMETER",
+    "TEST_EVENT",
+    "NewEvent",
+    "append_events",
+    "appending",
+    "message_id",
+    "owe_test",
+]
 
 TEST_EVENT = "webhook.test"
 """Sent on request only; no job has such an event."""
@@ -34,12 +42,20 @@ _NEW_ID = """
         FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
 """
 
-_APPEND = text(
-    f"""
-    WITH happened AS (
-        SELECT * FROM jsonb_to_recordset(:events) AS happened (
-            job_id uuid, seq integer, type text, tenant_id uuid, solver text, version text,
-            tags jsonb, data jsonb, endpoint_id uuid)
+EVENTS_OF_PARAMETER = """
+    SELECT * FROM jsonb_to_recordset(:events) AS happened (
+        job_id uuid, seq integer, type text, tenant_id uuid, solver text, version text,
+        tags jsonb, data jsonb, endpoint_id uuid)
+"""
+"""The query of events that are given as `NewEvent.row`s in the parameter `events` (JSONB)."""
+
+
+def appending(happened: str) -> str:
+    """Common table expressions that append the events of the query `happened`, and what is owed.
+
+    The query has the columns of `EVENTS_OF_PARAMETER`.
+    """
+    return f"""happened AS ({happened}
     ), event AS (
         INSERT INTO events ({EVENT_COLUMNS})
         SELECT {EVENT_COLUMNS} FROM happened ORDER BY job_id, seq
@@ -57,14 +73,19 @@ _APPEND = text(
         FROM event JOIN happened USING (job_id, seq)
         JOIN webhook_endpoints AS endpoint ON endpoint.id = happened.endpoint_id
         WHERE endpoint.disabled_at IS NULL AND event.type = ANY (endpoint.event_types)
-    )
-    INSERT INTO webhook_deliveries (id, endpoint_id, job_id, seq, event_type, payload)
-    SELECT {_NEW_ID}, endpoint_id, job_id, seq, type, jsonb_build_object(
-        'type', type, 'task_id', job_id, 'solver', solver, 'version', version, 'seq', seq,
-        'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"'), 'data', data)
-    FROM owed
-    """  # noqa: S608 - constants of ours
-).bindparams(bindparam("events", type_=JSONB()))
+    ), delivery AS (
+        INSERT INTO webhook_deliveries (id, endpoint_id, job_id, seq, event_type, payload)
+        SELECT {_NEW_ID}, endpoint_id, job_id, seq, type, jsonb_build_object(
+            'type', type, 'task_id', job_id, 'solver', solver, 'version', version, 'seq', seq,
+            'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24\\:MI\\:SS.US"Z"'),
+            'data', data)
+        FROM owed
+    )"""  # noqa: S608 - constants of ours
+
+
+_APPEND = text(f"WITH {appending(EVENTS_OF_PARAMETER)} SELECT").bindparams(
+    bindparam("events", type_=JSONB())
+)
 
 
 @dataclass(frozen=True, slots=True)

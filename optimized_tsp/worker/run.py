@@ -21,10 +21,12 @@ from optimized_tsp.core.totals import Tally
 from optimized_tsp.core.tracing import Span, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import leases, logs, outcomes
+from optimized_tsp.jobs.answers import Answer, finish
 from optimized_tsp.jobs.leases import Claim, LeaseLost
 from optimized_tsp.jobs.logs import NewLine
 from optimized_tsp.jobs.metrics import count_crash
-from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.jobs.outcomes import Progress
+from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import (
     SolverCrashed,
@@ -63,17 +65,27 @@ class JobRun:
     """Solves a claimed job, keeps its lease, obeys a cancel, stores progress and the end.
 
     When the fence is lost, the solver is killed and nothing more is written: the job is somebody
-    else's. `shutdown` asks for a checkpoint and for giving the job back.
+    else's. `shutdown` asks for a checkpoint and for giving the job back. `take_next` claims the
+    next job, if any, in the transaction that stores this one's answer.
     """
 
-    def __init__(self, claim: Claim, means: Means, shutdown: asyncio.Event) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        means: Means,
+        shutdown: asyncio.Event,
+        take_next: Callable[[WriteSession], Awaitable[Claim | None]],
+    ) -> None:
         self._claim = claim
         self._means = means
         self._shutdown = shutdown
+        self._take_next = take_next
+        self._next: Claim | None = None
         self._claimed_at = time.monotonic()
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
         self._closing = False
+        self._first: Progress | None = None
         self._said = LogWriter(self._store_lines, used_s=claim.used_s, after=claim.log_lines)
         self._log = logger
 
@@ -85,8 +97,11 @@ class JobRun:
         """Somebody may have asked to cancel: look now instead of within a second."""
         self._look.set()
 
-    async def run(self) -> None:
-        """Run to the end of the run; what cannot even be stored as a failure is raised."""
+    async def run(self) -> Claim | None:
+        """Run to the end of the run; returns the next job, if one was taken with that.
+
+        What cannot even be stored as a failure is raised.
+        """
         claim = self._claim
         origin = Origin(claim.request_id, claim.traceparent)
         facts: dict[str, str | int] = {
@@ -102,9 +117,9 @@ class JobRun:
         ):
             span.set(**facts, request_id=claim.request_id)
             await self._run(span)
+        return self._next
 
     async def _run(self, span: Span) -> None:
-        self._means.bus.announce(self.job_id)  # the claim wrote `job.started`
         try:
             async with asyncio.TaskGroup() as beside:
                 tending = beside.create_task(self._tend())
@@ -119,6 +134,8 @@ class JobRun:
             span.fail(defects)
             await self._end_after_defect()
         self._means.bus.announce(self.job_id)
+        if self._next is not None:
+            self._means.bus.announce(self._next.job_id)
 
     async def _tend(self) -> None:
         """Keep the lease and look for a cancel, at least every second; raises `LeaseLost`."""
@@ -169,7 +186,9 @@ class JobRun:
                 await self._finish(report)
 
     async def _run_solver(self) -> SolveReport | SolverFault | SolverCrashed:
-        instance = await insist(self._load_instance, "load the instance")
+        instance = self._claim.instance
+        if instance is None:
+            instance = await insist(self._load_instance, "load the instance")
         request = self._request(instance)
         writer = ProgressWriter(self._store, used_s=self._used_s())
         self._said.used_s = self._used_s()
@@ -186,6 +205,7 @@ class JobRun:
             finally:
                 writer.close()
                 self._said.close()
+        self._first = writer.unstored_first()
         said = said_at_end(report, interrupted=self._is_interrupted(report))
         self._said.say(said, elapsed_s=self._used_s())
         return report
@@ -244,11 +264,26 @@ class JobRun:
             statistics=_statistics(report),
             elapsed_s=self._used_s(),
         )
-        status = await self._insist(
-            lambda s: outcomes.finish(s, self._claim, answer, log=self._said.rest()),
-            "store the answer",
+        status = await self._end_and_take_next(
+            lambda s: finish(s, self._claim, answer, first=self._first, log=self._said.rest())
         )
         self._log.info("job_ended", status=status, cost=report.cost, gap=report.gap)
+
+    async def _end_and_take_next(
+        self, end: Callable[[WriteSession], Awaitable[JobStatus]]
+    ) -> JobStatus:
+        """One transaction instead of two; if anything is wrong with it, the end goes alone."""
+        try:
+            async with self._means.database.write() as session:
+                status = await end(session)
+                following = await self._take_next(session)
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - what is wrong with the end is raised below
+            self._log.warning("end_repeated", error=repr(error))
+            return await self._insist(end, "store the answer")
+        self._next = following
+        return status
 
     async def _store_best(self, ending: SolverCrashed | SolverFault) -> None:
         """Store what was checked, and held back, before the solver came to grief."""

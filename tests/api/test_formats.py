@@ -10,8 +10,8 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from optimized_tsp.jobs import leases, outcomes
-from optimized_tsp.jobs.outcomes import Answer
+from optimized_tsp.jobs import leases
+from optimized_tsp.jobs.answers import Answer, finish
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.api.conftest import JOBS, TRIANGLE
@@ -44,7 +44,7 @@ def solve(app: FastAPI) -> Solve:
             claim = await leases.claim_next(session, worker="test", lease_s=15)
         assert claim is not None
         async with services.database.write() as session:
-            await outcomes.finish(session, claim, answer)
+            await finish(session, claim, answer)
         return f"{submitted.headers['location']}/solution"
 
     return solve

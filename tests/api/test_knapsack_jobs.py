@@ -12,9 +12,9 @@ from sqlalchemy import func, select, text
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import leases
+from optimized_tsp.jobs.answers import Answer, finish
 from optimized_tsp.jobs.models import Instance, Job
-from optimized_tsp.jobs.outcomes import Answer
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.knapsack import KnapsackSolver
 from tests.stack import RunningStack
@@ -74,7 +74,7 @@ async def test_what_a_tour_has_and_this_has_not_is_null_in_sql(
     assert claim is not None
     answer = Answer(SolutionStatus.OPTIMAL, StopReason.PROVEN, BEST, 60, None, None, 0.1)
     async with db.write() as session:
-        await outcomes.finish(session, claim, answer)
+        await finish(session, claim, answer)
 
     async with db.read() as session:
         row = await session.execute(

@@ -11,10 +11,11 @@ from sqlalchemy import select, text
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.types import TERMINAL_EVENTS, EventType
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import answers, leases, outcomes
+from optimized_tsp.jobs.answers import Answer
 from optimized_tsp.jobs.leases import Claim, LeaseLost
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
-from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.jobs.conftest import Submit
@@ -131,7 +132,7 @@ async def test_finishing_stores_the_answer_and_the_terminal_event_together(
     claimed = await claim(db)
 
     async with db.write() as session:
-        await outcomes.finish(session, claimed, answer())
+        await answers.finish(session, claimed, answer())
 
     job, solution = await job_row(db, job_id), await solution_row(db, job_id)
     assert job.status == JobStatus.COMPLETED
@@ -177,7 +178,7 @@ async def test_an_answer_worse_than_the_last_incumbent_does_not_replace_it(
         await outcomes.save_progress(session, claimed, Progress(TOUR, None, 0.1))
 
     async with db.write() as session:
-        await outcomes.finish(
+        await answers.finish(
             session,
             claimed,
             answer(
@@ -198,7 +199,7 @@ async def test_no_solution_in_time_is_a_failure_that_says_so(db: Database, submi
     claimed = await claim(db)
 
     async with db.write() as session:
-        await outcomes.finish(
+        await answers.finish(
             session,
             claimed,
             answer(
@@ -211,7 +212,7 @@ async def test_no_solution_in_time_is_a_failure_that_says_so(db: Database, submi
 
     job = await job_row(db, job_id)
     assert (job.status, job.solution_status) == (JobStatus.FAILED, "unknown")
-    assert job.error == outcomes.NO_SOLUTION_IN_TIME
+    assert job.error == answers.NO_SOLUTION_IN_TIME
 
 
 async def test_a_worker_that_lost_its_lease_can_write_nothing(db: Database, submit: Submit) -> None:
@@ -225,7 +226,7 @@ async def test_a_worker_that_lost_its_lease_can_write_nothing(db: Database, subm
     for write in (
         lambda session: leases.renew(session, zombie, lease_s=15),
         lambda session: outcomes.save_progress(session, zombie, Progress(TOUR, None, 1)),
-        lambda session: outcomes.finish(session, zombie, answer()),
+        lambda session: answers.finish(session, zombie, answer()),
         lambda session: outcomes.fail(session, zombie, error="no", elapsed_s=1),
         lambda session: outcomes.record_crash(session, zombie, reason="no", elapsed_s=1),
         lambda session: outcomes.give_back(session, zombie),

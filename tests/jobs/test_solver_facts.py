@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from optimized_tsp.core.database import Database
-from optimized_tsp.jobs import outcomes
+from optimized_tsp.jobs import answers
 from tests.jobs.conftest import Submit
 from tests.jobs.test_leases import answer, claim, solution_row
 
@@ -25,7 +25,7 @@ async def finish(db: Database, statistics: dict[str, Any] | None) -> dict[str, A
     """The row of a job that ended with these statistics, as an analyst sees it."""
     claimed = await claim(db)
     async with db.write() as session:
-        await outcomes.finish(session, claimed, answer(statistics=statistics))
+        await answers.finish(session, claimed, answer(statistics=statistics))
     assert (await solution_row(db, claimed.job_id)).statistics == statistics
     async with db.read() as session:
         row = await session.execute(

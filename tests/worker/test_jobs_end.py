@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from optimized_tsp.jobs.outcomes import NO_SOLUTION_IN_TIME
+from optimized_tsp.jobs.answers import NO_SOLUTION_IN_TIME
 from optimized_tsp.jobs.states import JobStatus
 from tests.stack import RunningStack
 from tests.worker.conftest import Submit, Until

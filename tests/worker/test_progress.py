@@ -125,23 +125,30 @@ async def test_an_incumbent_does_not_wait_behind_a_bound(
     assert progress == Progress({"cost": 9}, 2, elapsed_s=10.5)
 
 
-async def test_closing_stores_a_first_incumbent_but_none_that_is_held_back(
+async def test_a_first_incumbent_that_comes_with_the_end_is_left_to_the_end(
     stored: Stored,
 ) -> None:
-    early = ProgressWriter(stored, used_s=0)
-    early.note(incumbent(9))
-    early.close()
-    await early.run()
-    assert stored.costs == [9]
-
-    late = ProgressWriter(stored, used_s=0)
-    running = asyncio.create_task(late.run())
-    late.note(incumbent(8))
-    await stored.until(2)
-    late.note(incumbent(7))
-    late.close()
+    writer = ProgressWriter(stored, used_s=10.0)
+    running = asyncio.create_task(writer.run())
+    writer.note(incumbent(9, bound=3))
+    writer.close()
     await running
-    assert stored.costs == [9, 8]
+
+    assert stored.all == []
+    assert writer.unstored_first() == Progress({"cost": 9}, 3, elapsed_s=10.5)
+
+
+async def test_what_is_stored_or_held_back_is_not_left_to_the_end(stored: Stored) -> None:
+    writer = ProgressWriter(stored, used_s=0)
+    running = asyncio.create_task(writer.run())
+    writer.note(incumbent(8))
+    await stored.until(1)
+    writer.note(incumbent(7))
+    writer.close()
+    await running
+
+    assert stored.costs == [8]
+    assert writer.unstored_first() is None
 
 
 async def test_what_was_no_news_does_not_hold_back_what_is(

@@ -14,10 +14,11 @@ from optimized_tsp.core.database import Database
 from optimized_tsp.core.errors import Gone
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.log import sequence
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import answers, leases, outcomes
+from optimized_tsp.jobs.answers import Answer
 from optimized_tsp.jobs.logs import NewLine, append_lines, find_log
 from optimized_tsp.jobs.models import Instance, Job, LogLine, Solution
-from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.jobs.repository import Scope, find_instance
 from optimized_tsp.jobs.retention import prune_instances
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -48,7 +49,7 @@ async def ended(db: Database, submit: Submit, *, size: int, days_ago: int = 0) -
         SolutionStatus.FEASIBLE, StopReason.TIME_LIMIT, solution, 3, None, None, elapsed_s=0.2
     )
     async with db.write() as session:
-        await outcomes.finish(session, claim, answer)
+        await answers.finish(session, claim, answer)
     await sequence(db)
     if days_ago:
         await make_older(db, job, timedelta(days=days_ago))

@@ -79,6 +79,14 @@ class SolverProcess:
         """Wait until a child is warm; raise `SolverCrashed` if none can be started."""
         await self._warm_child()
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether a solve could begin at once."""
+        warm = self._warm
+        if warm is None or not warm.done() or warm.cancelled() or warm.exception() is not None:
+            return False
+        return not warm.result().channel.is_closed_by_peer()
+
     async def solve(
         self,
         request: SolveRequest,
