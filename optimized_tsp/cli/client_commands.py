@@ -10,6 +10,16 @@ import typer
 
 from optimized_tsp.cli.exit_codes import CommandError, ExitCode, finish
 from optimized_tsp.cli.formats import ReportFormat, ResultFormat
+from optimized_tsp.cli.parameters import (
+    Deterministic,
+    Engine,
+    GapLimit,
+    InitialTour,
+    NoImprovement,
+    Seed,
+    Threads,
+    tour_parameters,
+)
 from optimized_tsp.jobs.states import JobStatus
 
 __all__ = ["PROBLEM_FILE", "End", "RoundTrip", "Start", "client_app"]
@@ -56,6 +66,13 @@ def submit(
     time_limit: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds; default: the file's, else 60.")
     ] = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    engine: Engine = None,
+    gap_limit: GapLimit = None,
+    no_improvement: NoImprovement = None,
+    initial_tour: InitialTour = None,
+    deterministic: Deterministic = False,
     start: Start = None,
     end: End = None,
     round_trip: RoundTrip = None,
@@ -82,7 +99,18 @@ def submit(
             solver=solver,
             name=name,
             tags=dict(_tags(tag)),
-            time_limit_s=time_limit,
+            parameters={
+                "timeout": time_limit,
+                **tour_parameters(
+                    seed=seed,
+                    threads=threads,
+                    engine=engine,
+                    gap_limit=gap_limit,
+                    no_improvement=no_improvement,
+                    initial_tour=initial_tour,
+                    deterministic=deterministic,
+                ),
+            },
             route=Route(start, end, round_trip),
             idempotency_key=idempotency_key,
             stay=watch or wait is not None,
@@ -153,6 +181,23 @@ def watch(
     from optimized_tsp.cli.watch import run_watch
 
     finish(lambda: run_watch(find_service(url), task_id, wait_s=wait, as_json=as_json))
+
+
+@client_app.command()
+def log(
+    task_id: TaskId,
+    *,
+    after: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, metavar="LINE", help="Only lines after this one.")
+    ] = 0,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a job's solver said; its lines count from 1."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.log import run_log
+
+    finish(lambda: run_log(find_service(url), task_id, after=after, as_json=as_json))
 
 
 @client_app.command()

@@ -10,6 +10,16 @@ import typer
 from optimized_tsp.cli.client_commands import PROBLEM_FILE, End, RoundTrip, Start, client_app
 from optimized_tsp.cli.exit_codes import finish
 from optimized_tsp.cli.keys import keys_app
+from optimized_tsp.cli.parameters import (
+    Deterministic,
+    Engine,
+    GapLimit,
+    InitialTour,
+    NoImprovement,
+    Seed,
+    Threads,
+    tour_parameters,
+)
 from optimized_tsp.cli.settings import load_settings
 
 __all__ = ["app", "main"]
@@ -85,7 +95,13 @@ def solve(
     time_limit: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds; default: the file's, else 60.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random choice.")] = None,
+    seed: Seed = None,
+    threads: Threads = None,
+    engine: Engine = None,
+    gap_limit: GapLimit = None,
+    no_improvement: NoImprovement = None,
+    initial_tour: InitialTour = None,
+    deterministic: Deterministic = False,
     start: Start = None,
     end: End = None,
     round_trip: RoundTrip = None,
@@ -108,8 +124,18 @@ def solve(
             load_settings(),
             file,
             solver_name=solver,
-            time_limit_s=time_limit,
-            seed=seed,
+            parameters={
+                "timeout": time_limit,
+                **tour_parameters(
+                    seed=seed,
+                    threads=threads,
+                    engine=engine,
+                    gap_limit=gap_limit,
+                    no_improvement=no_improvement,
+                    initial_tour=initial_tour,
+                    deterministic=deterministic,
+                ),
+            },
             route=Route(start, end, round_trip),
             tour_file=tour,
             plot_file=plot,

@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.console import Console
@@ -37,8 +38,7 @@ def run_solve(
     file: Path,
     *,
     solver_name: str,
-    time_limit_s: float | None,
-    seed: int | None,
+    parameters: dict[str, Any],
     route: Route,
     tour_file: Path | None,
     plot_file: Path | None,
@@ -49,7 +49,7 @@ def run_solve(
     content = read_submission(
         file,
         solver.instance_field,
-        parameters={"timeout": time_limit_s, "seed": seed},
+        parameters=parameters,
         instance=asdict(route),
     )
     try:
@@ -80,12 +80,13 @@ def _solver(name: str) -> AnySolver:
 async def _solve(
     submission: ParsedSubmission, settings: Settings, *, title: str, quiet: bool
 ) -> SolveReport:
+    most = settings.solver_threads
     request = SolveRequest(
         solver=submission.solver,
         version=submission.version,
         instance=submission.payload,
         time_limit_s=submission.timeout_s,
-        threads=settings.solver_threads,
+        threads=min(submission.parameters["threads"] or most, most),
         parameters=submission.parameters,
     )
     stop = asyncio.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -27,7 +28,7 @@ class Order:
     solver: str
     name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
-    time_limit_s: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
     route: Route = field(default_factory=Route)
     idempotency_key: str | None = None
     stay: bool = False
@@ -64,7 +65,7 @@ def _submit(service: Service, order: Order, key: str) -> Job:
     body = read_submission(
         order.file,
         solver["instance_field"],
-        parameters={"timeout": order.time_limit_s},
+        parameters=order.parameters,
         instance=asdict(order.route),
         name=order.name,
         tags=order.tags or None,

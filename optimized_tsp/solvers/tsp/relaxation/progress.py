@@ -16,6 +16,8 @@ _FEWEST_CLASSES = 8
 _MOST_CLASSES = 10
 _MOST_CLASSES_IF_LARGE = 11
 _LARGE = 400
+_SMALL = 300
+"""Nodes below which the tree is so short that local cuts at the root take longer than they save."""
 _GUESSED_GAP = 0.05
 
 
@@ -23,7 +25,8 @@ class RootProgress:
     """Counts rounds that hardly helped; more and more effort, then the end."""
 
     def __init__(self, num_nodes: int) -> None:
-        self._most_classes = _MOST_CLASSES if num_nodes < _LARGE else _MOST_CLASSES_IF_LARGE
+        most = _MOST_CLASSES if num_nodes < _LARGE else _MOST_CLASSES_IF_LARGE
+        self._most_classes = 0 if num_nodes < _SMALL else most
         self._classes = 0
         self._stalled = 0
         self._best = -math.inf
@@ -46,7 +49,8 @@ class RootProgress:
         if added == 0 and self._classes < self._most_classes:
             self._look_harder()
             return False
-        return self._classes == self._most_classes and (added == 0 or self._stalled >= _LAST_PATIENCE)
+        enough = added == 0 or self._stalled >= _LAST_PATIENCE
+        return enough and self._classes == self._most_classes
 
     def restart(self) -> None:
         """New edges: the objective may fall, and rise again with the cuts of before."""
