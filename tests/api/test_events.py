@@ -11,8 +11,9 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from optimized_tsp.jobs import leases, outcomes
-from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.jobs import answers, leases, outcomes
+from optimized_tsp.jobs.answers import Answer
+from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.api.conftest import JOBS, TRIANGLE
@@ -43,7 +44,7 @@ async def run_job(app: FastAPI) -> None:
     async with services.database.write() as session:
         await outcomes.save_progress(session, claim, Progress(worse, 3, 0.05))
     async with services.database.write() as session:
-        await outcomes.finish(session, claim, OPTIMAL)
+        await answers.finish(session, claim, OPTIMAL)
 
 
 async def stream(client: httpx.AsyncClient, url: str, **headers: str) -> AsyncIterator[Any]:

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select, text
 
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import answers, leases
+from optimized_tsp.jobs.answers import Answer
 from optimized_tsp.jobs.models import Job
-from optimized_tsp.jobs.outcomes import Answer
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.api.conftest import JOBS, TRIANGLE
@@ -40,7 +40,7 @@ async def solve_one(services: Services) -> bool:
     if claim is None:
         return False
     async with services.database.write() as session:
-        await outcomes.finish(session, claim, OPTIMAL)
+        await answers.finish(session, claim, OPTIMAL)
     return True
 
 

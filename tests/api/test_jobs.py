@@ -14,9 +14,10 @@ from sqlalchemy import func, select
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.models import Event
-from optimized_tsp.jobs import leases, outcomes
+from optimized_tsp.jobs import answers, leases, outcomes
+from optimized_tsp.jobs.answers import Answer
 from optimized_tsp.jobs.models import Instance, Job
-from optimized_tsp.jobs.outcomes import Answer, Progress
+from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.api.conftest import JOBS, TRIANGLE
 
@@ -43,7 +44,7 @@ async def finish(db: Database, answer: Answer) -> None:
         claim = await leases.claim_next(session, worker="test", lease_s=15)
     assert claim is not None
     async with db.write() as session:
-        await outcomes.finish(session, claim, answer)
+        await answers.finish(session, claim, answer)
 
 
 OPTIMAL = Answer(SolutionStatus.OPTIMAL, StopReason.PROVEN, TOUR, 6, None, {"nodes": 1}, 0.1)
@@ -104,7 +105,7 @@ async def test_status_and_solution_while_it_runs_and_after(
     assert (best["final"], best["node_order"], best["cost"]) == (False, [0, 1, 2], 6)
 
     async with db.write() as session:
-        await outcomes.finish(session, claim, OPTIMAL)
+        await answers.finish(session, claim, OPTIMAL)
     ended, final = (await client.get(url)).json(), (await client.get(f"{url}/solution")).json()
     assert (ended["status"], ended["solution_status"], ended["progress"]) == (
         "Completed",

@@ -26,9 +26,10 @@ from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.answers import Answer, finish
 from optimized_tsp.jobs.leases import Claim, claim_next
 from optimized_tsp.jobs.models import Job
-from optimized_tsp.jobs.outcomes import Answer, Progress, finish, save_progress
+from optimized_tsp.jobs.outcomes import Progress, save_progress
 from optimized_tsp.jobs.service import submit_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.transitions import Happened, record
