@@ -33,6 +33,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 60.0
 _SUBMIT_PATIENCE_S = 30.0
 _EVENTS_PER_PAGE = 1000
+_LINES_PER_PAGE = 100
 _AGAIN = frozenset({409, 502, 503, 504})
 """Answers to a submission that may be another one a moment later."""
 _UNEXPLAINED = "the answer does not say why; is this the address of the service?"
@@ -184,6 +185,17 @@ class Service:
             if len(page) < _EVENTS_PER_PAGE:
                 return
             after = page[-1]["seq"]
+
+    def log(self, job: Job, *, after: int) -> Iterator[dict[str, Any]]:
+        """A job's log behind line `after`, page by page; at least one."""
+        path = f"{job_path(job)}/log"
+        while True:
+            query = {"after": after, "limit": _LINES_PER_PAGE}
+            page = self._object(self._send("GET", path, params=query))
+            yield page
+            if len(page["lines"]) < _LINES_PER_PAGE:
+                return
+            after = page["lines"][-1]["line"]
 
     def solution(self, job: Job, media_type: str) -> httpx.Response:
         """The best solution so far, in one of its formats."""
