@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import text, update
+from sqlalchemy import ARRAY, Uuid, bindparam, text, update
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.jobs.models import Instance
 
-__all__ = ["prune_instances", "prune_logs", "prune_solutions", "restore_payload"]
+__all__ = [
+    "prune_endpoints",
+    "prune_instances",
+    "prune_logs",
+    "prune_solutions",
+    "restore_payload",
+]
 
 _PRUNE_LOGS = text(
     """
@@ -51,6 +57,30 @@ _PRUNE_INSTANCES = text(
     RETURNING size
     """
 )
+# Each waiting or running job is found by an index.
+_UNUSED_ENDPOINT = """
+    NOT EXISTS (SELECT FROM webhook_deliveries WHERE endpoint_id = e.id)
+    AND NOT EXISTS (SELECT FROM (
+        SELECT webhook_endpoint_id FROM jobs WHERE status = 'Submitted'
+        UNION ALL SELECT webhook_endpoint_id FROM jobs WHERE status = 'Running'
+    ) AS live WHERE live.webhook_endpoint_id = e.id)
+"""
+# Two statements: the second sees what came while the first waited for nobody. From then on the lock
+# keeps out deliveries (their foreign key) and submissions (webhooks.repository.endpoint_of_url).
+_LOCK_UNUSED_ENDPOINTS = text(
+    f"""
+    SELECT e.id FROM webhook_endpoints AS e
+    WHERE (NOT e.listed OR e.deleted_at IS NOT NULL)
+      AND e.created_at < now() - CAST(:keep AS interval) AND {_UNUSED_ENDPOINT}
+    LIMIT :limit FOR UPDATE OF e SKIP LOCKED
+    """  # noqa: S608 - constants of ours
+)
+_PRUNE_ENDPOINTS = text(
+    f"""
+    DELETE FROM webhook_endpoints AS e WHERE e.id = ANY (:locked) AND {_UNUSED_ENDPOINT}
+    RETURNING e.id
+    """  # noqa: S608 - constants of ours
+).bindparams(bindparam("locked", type_=ARRAY(Uuid())))
 
 
 async def prune_logs(session: WriteSession, *, keep: timedelta, limit: int) -> int:
@@ -79,3 +109,14 @@ async def restore_payload(session: WriteSession, digest: bytes, payload: bytes) 
         .values(payload=payload)
         .execution_options(synchronize_session=False)
     )
+
+
+async def prune_endpoints(session: WriteSession, *, keep: timedelta, limit: int) -> int:
+    """Forget deleted webhook endpoints, and those of `webhook_url`s, that nothing refers to.
+
+    That is: made longer ago than `keep`, without deliveries, and no job under way names them. Here,
+    as webhooks know nothing of jobs.
+    """
+    locked = await session.scalars(_LOCK_UNUSED_ENDPOINTS, {"keep": keep, "limit": limit})
+    removed = await session.execute(_PRUNE_ENDPOINTS, {"locked": locked.all()})
+    return len(removed.all())

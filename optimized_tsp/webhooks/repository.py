@@ -118,9 +118,10 @@ async def endpoint_of_url(session: WriteSession, tenant_id: UUID, url: str) -> U
     One that was disabled works again: a new job names it, so somebody is there.
     """
     mine = (*_of_tenant(tenant_id), WebhookEndpoint.listed.is_(False), WebhookEndpoint.url == url)
+    # Locked against retention, which removes an endpoint that no job and no delivery refers to.
     found = select(WebhookEndpoint.id, WebhookEndpoint.disabled_at).where(*mine)
-    row = (await session.execute(found)).first()
-    if row is None:
+    found = found.with_for_update(read=True, key_share=True)
+    while (row := (await session.execute(found)).first()) is None:
         await session.execute(
             insert(WebhookEndpoint)
             .values(
@@ -132,7 +133,6 @@ async def endpoint_of_url(session: WriteSession, tenant_id: UUID, url: str) -> U
             )
             .on_conflict_do_nothing()
         )
-        row = (await session.execute(found)).one()
     if row.disabled_at is not None:
         await session.execute(
             update(WebhookEndpoint).where(WebhookEndpoint.id == row.id).values(ENABLED)

@@ -17,7 +17,12 @@ from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.log import prune_events
 from optimized_tsp.jobs.idempotency import prune_keys
 from optimized_tsp.jobs.metrics import fold_events
-from optimized_tsp.jobs.retention import prune_instances, prune_logs, prune_solutions
+from optimized_tsp.jobs.retention import (
+    prune_endpoints,
+    prune_instances,
+    prune_logs,
+    prune_solutions,
+)
 from optimized_tsp.webhooks.backlog import prune_deliveries
 
 __all__ = ["AT_ONCE", "keep_pruning", "prune"]
@@ -77,5 +82,6 @@ def _steps(settings: Settings) -> dict[str, Step]:
         "solutions": (payloads, lambda s: prune_solutions(s, keep=payloads, limit=AT_ONCE)),
         "instances": (payloads, lambda s: prune_instances(s, keep=payloads, limit=AT_ONCE)),
         "deliveries": (deliveries, lambda s: prune_deliveries(s, keep=deliveries, limit=AT_ONCE)),
+        "endpoints": (deliveries, lambda s: prune_endpoints(s, keep=deliveries, limit=AT_ONCE)),
     }
     return {what: step for what, (keep, step) in all_steps.items() if keep > timedelta(0)}

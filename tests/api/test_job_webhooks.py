@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
+from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
+from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.jobs.models import Instance, Job
+from optimized_tsp.jobs.retention import prune_endpoints
 from optimized_tsp.jobs.services import Services
-from optimized_tsp.webhooks.models import WebhookEndpoint, WebhookSecret
+from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
+from optimized_tsp.webhooks.repository import endpoint_of_url
 from optimized_tsp.webhooks.secrets import SecretBox, signing_secrets
+from optimized_tsp.worker.retention import prune
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.stack import WEBHOOK_KEY
 
@@ -196,3 +203,93 @@ async def test_cancelling_all_that_waits_owes_every_end(client: httpx.AsyncClien
     assert cancelled.json() == {"cancelled": 3}
     for job in jobs:
         assert await owed(client, job) == ["job.cancelled"]
+
+
+KEEP = Settings(keep_deliveries_days=7)
+
+
+async def make_older(db: Database) -> None:
+    """Every endpoint was made eight days ago."""
+    async with db.write() as session:
+        await session.execute(
+            update(WebhookEndpoint).values(created_at=func.now() - timedelta(days=8))
+        )
+
+
+async def deliver(db: Database, job: dict[str, Any], *, days_ago: int) -> None:
+    async with db.write() as session:
+        await session.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.job_id == UUID(job["task_id"]))
+            .values(delivered_at=func.now() - timedelta(days=days_ago))
+        )
+
+
+async def endpoints(db: Database) -> set[str]:
+    async with db.read() as session:
+        return {str(endpoint) for endpoint in await session.scalars(select(WebhookEndpoint.id))}
+
+
+async def test_an_endpoint_of_a_url_is_forgotten_with_its_last_delivery(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    urls = [URL + name for name in ("waiting", "owed", "delivered", "young")]
+    waiting, owed_to, told, young = [
+        await submit(client, WITH_URL | {"webhook_url": url}) for url in urls
+    ]
+    for job in (told, owed_to, young):
+        await client.post(f"{JOBS}/{job['task_id']}/cancel")
+    await deliver(db, told, days_ago=8)
+    await deliver(db, young, days_ago=6)
+    registered = (await client.post("/webhooks", json={"url": URL})).json()["id"]
+    deleted = (await client.post("/webhooks", json={"url": URL})).json()["id"]
+    await client.delete(f"/webhooks/{deleted}")
+    await make_older(db)
+
+    await prune(db, Settings(keep_deliveries_days=0))
+    assert len(await endpoints(db)) == 6
+    await prune(db, KEEP)
+
+    kept = {job["webhook_id"] for job in (waiting, owed_to, young)}
+    assert await endpoints(db) == kept | {registered}
+    again = await submit(client, WITH_URL | {"webhook_url": told["webhook_url"]})
+    assert again["webhook_id"] != told["webhook_id"]
+
+
+async def test_a_submission_and_a_pruning_at_the_same_time_lose_no_endpoint(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    first = await submit(client)
+    async with db.write() as session:
+        await session.execute(delete(WebhookDelivery))
+        await session.execute(update(Job).values(status="Cancelled", completed_at=func.now()))
+    await make_older(db)
+    # Given a pruning that is not committed yet
+    async with db.write() as pruning:
+        assert await prune_endpoints(pruning, keep=timedelta(days=7), limit=10) == 1
+        # When a job names the same URL, it waits
+        submitting = asyncio.ensure_future(submit(client))
+        async with asyncio.timeout(10):
+            while not await somebody_waits(db):  # noqa: ASYNC110 - nothing tells when it does
+                await asyncio.sleep(0.01)
+    # Then it has an endpoint, a new one
+    second = await submitting
+    assert await endpoints(db) == {second["webhook_id"]} != {first["webhook_id"]}
+
+    # And the other way round: what a submission uses that is not committed yet is not removed
+    async with db.write() as session:
+        await session.execute(update(Job).values(status="Cancelled", completed_at=func.now()))
+    await make_older(db)
+    async with db.write() as submission:
+        used = await endpoint_of_url(submission, DEFAULT_TENANT_ID, URL)
+        assert str(used) == second["webhook_id"]
+        async with db.write() as pruning:
+            assert await prune_endpoints(pruning, keep=timedelta(days=7), limit=10) == 0
+
+
+async def somebody_waits(db: Database) -> bool:
+    async with db.read() as session:
+        found = await session.scalar(
+            text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
+        )
+        return bool(found)
