@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import orjson
@@ -36,12 +36,15 @@ JSON = "application/json"
 @dataclass(frozen=True, slots=True)
 class Body:
     """What was sent. Other media types than JSON hold an instance alone, so the rest of a
-    submission comes beside it: `name`, `tags` and `optimization_parameters`, ..., as JSON has them.
-    What is said beside a JSON body goes before what the body says, member by member."""
+    submission comes `beside` it: `name`, `tags` and `optimization_parameters`, ..., as JSON has
+    them, and so do the fields of the `instance` that the format has no word for. `places` are the
+    pointers to such values in a JSON body, and where they were really said."""
 
     content: bytes
     media_type: str = JSON
     beside: dict[str, Any] = field(default_factory=dict)
+    instance: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,20 @@ def parse_submission(
     solver: AnySolver, body: Body | bytes, settings: Settings, *, diagnose: bool = False
 ) -> ParsedSubmission:
     """Parse and check everything; raises `InvalidInput` with a pointer to each problem."""
-    content = body if isinstance(body, bytes) else _as_json(solver, body)
+    if isinstance(body, bytes):
+        body = Body(body)
+    content = _as_json(solver, body)
+    try:
+        return _parse(solver, content, settings, diagnose=diagnose)
+    except InvalidInput as error:
+        raise InvalidInput(
+            error.detail, [_placed(p, body.places) for p in error.problems]
+        ) from None
+
+
+def _parse(
+    solver: AnySolver, content: bytes, settings: Settings, *, diagnose: bool
+) -> ParsedSubmission:
     try:
         raw = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -158,7 +174,14 @@ def _as_json(solver: AnySolver, body: Body) -> bytes:
     except InvalidInstance as error:
         problems = [InputProblem(p.pointer, p.code, p.message) for p in error.problems]
         raise InvalidInput(f"The {body.media_type} body is not valid.", problems) from None
-    return orjson.dumps({solver.instance_field: instance, **body.beside})
+    return orjson.dumps({solver.instance_field: instance | body.instance, **body.beside})
+
+
+def _placed(problem: InputProblem, places: dict[str, str]) -> InputProblem:
+    for pointer, place in places.items():
+        if problem.pointer == pointer or problem.pointer.startswith(f"{pointer}/"):
+            return replace(problem, pointer=place)
+    return problem
 
 
 def _over_limits(

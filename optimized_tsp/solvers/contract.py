@@ -318,8 +318,11 @@ class Formatting(Protocol):
 
     `readers` turn a body into the JSON value of an instance and raise `InvalidInstance`; `writers`
     turn an instance and its solution into text, and raise `InvalidInstance` where that instance
-    cannot be shown so. Both are found by media type, for instance `text/csv`.
+    cannot be shown so. `beside` names fields of the instance, single values, that a format has no
+    word for: they may be given beside a body of that type (as query parameters, by REST) and are
+    added to what its reader says. All are found by media type, for instance `text/csv`.
     """
 
     readers: Mapping[str, Callable[[bytes], Any]]
     writers: Mapping[str, Callable[[Any, Any], str]]
+    beside: Mapping[str, tuple[str, ...]]

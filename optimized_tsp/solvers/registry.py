@@ -23,6 +23,8 @@ _BUILT_IN: tuple[type[AnySolver], ...] = (TspSolver, KnapsackSolver)
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _VERSION = re.compile(r"v[0-9]+(_[a-z0-9]+)*")
 
+_FORMATTING = ("readers", "writers", "beside")
+
 
 class UnfitSolver(Exception):
     """An installed package offers a solver that cannot be served; the message names both."""
@@ -65,6 +67,11 @@ def _load(point: EntryPoint) -> AnySolver:
         raise _unfit(point, "its solutions have no field `cost`")
     if "node_order" in fields and fields["node_order"].annotation != list[int]:
         raise _unfit(point, "`node_order` is the name of a tour: it must be a list[int]")
+    offered = [name for name in _FORMATTING if hasattr(solver, name)]
+    if offered and len(offered) < len(_FORMATTING):
+        raise _unfit(
+            point, f"other types than JSON take {', '.join(_FORMATTING)}; all may be empty"
+        )
     return solver
 
 

@@ -40,6 +40,10 @@ class NoCost(Mine):
 class NoTour(Mine):
     solution_type = Routes
 
+class HalfFormatting(Mine):
+    readers = {}
+    writers = {}
+
 class Broken(Mine):
     def __init__(self):
         raise RuntimeError("no licence found")
@@ -85,6 +89,7 @@ def test_a_solver_of_an_installed_package_stands_beside_ours(load: Load) -> None
         ("my_solvers:BadVersion", "not 'knapsack' and '2'"),
         ("my_solvers:NoCost", "its solutions have no field `cost`"),
         ("my_solvers:NoTour", "must be a list[int]"),
+        ("my_solvers:HalfFormatting", "other types than JSON take readers, writers, beside"),
         ("my_solvers:Broken", "it cannot be loaded (RuntimeError: no licence found)"),
         ("my_solvers:Missing", "it cannot be loaded (AttributeError"),
         ("my_other_solvers:Mine", "it cannot be loaded (ModuleNotFoundError"),

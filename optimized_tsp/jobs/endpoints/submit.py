@@ -8,10 +8,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.tags import MAX_TAGS
 from optimized_tsp.jobs import commands
-from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, parse_tag, scope_of
+from optimized_tsp.jobs.endpoints.beside import body_with_query, instance_parameters
+from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, scope_of
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import (
@@ -155,22 +155,16 @@ async def _body(
     webhook_url: str | None,
 ) -> Body:
     content = await read_body(request, services.settings.max_body_bytes, media_types(solver))
-    beside: dict[str, Any] = {}
-    if name is not None:
-        beside["name"] = name
-    if timeout_s is not None:
-        beside["optimization_parameters"] = {"timeout": timeout_s}
-    if tags:
-        beside["tags"] = dict(parse_tag(text) for text in tags)
-    if webhook_url is not None:
-        beside["webhook_url"] = webhook_url
-    kind = media_type(request)
-    if kind == JSON and beside:
-        raise InvalidInput(
-            "name, timeout, tag and webhook_url belong into the JSON body, not into the query.",
-            [InputProblem("/query", "belongs_into_body", "give these in the JSON body")],
-        )
-    return Body(content, kind, beside)
+    return body_with_query(
+        request,
+        solver,
+        content,
+        media_type(request),
+        name=name,
+        timeout_s=timeout_s,
+        tags=tags,
+        webhook_url=webhook_url,
+    )
 
 
 async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
@@ -186,4 +180,7 @@ def _body_of(solver: AnySolver) -> dict[str, Any]:
     reference = f"#/components/schemas/{submission_type(solver).__name__}"
     schemas = {kind: {"schema": {"type": "string"}} for kind in media_types(solver)}
     schemas[JSON] = {"schema": {"$ref": reference}}
-    return {"requestBody": {"required": True, "content": schemas}}
+    return {
+        "parameters": instance_parameters(solver),
+        "requestBody": {"required": True, "content": schemas},
+    }

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from optimized_tsp.solvers.contract import InvalidInstance, Problem
+from optimized_tsp.solvers.tsp.metrics import decimal_degrees
 from optimized_tsp.solvers.tsp.points_csv import read_points_csv, write_tour_csv
 from optimized_tsp.solvers.tsp.points_geojson import read_points_geojson, write_tour_geojson
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
 from optimized_tsp.solvers.tsp.tsplib_text import decode_tsplib
 from optimized_tsp.solvers.tsp.tsplib_tour import write_tour
 
-__all__ = ["READERS", "WRITERS", "Plane", "plane_of"]
+__all__ = ["BESIDE", "READERS", "WRITERS", "Plane", "plane_of"]
 
 CSV = "text/csv"
 GEOJSON = "application/geo+json"
@@ -54,17 +55,31 @@ def _as_csv(instance: TspInstance, solution: TspSolution) -> str:
 
 
 def _as_geojson(instance: TspInstance, solution: TspSolution) -> str:
-    if instance.coordinates is None or instance.metric != "HAVERSINE":
-        message = "Only a tour through longitudes and latitudes (HAVERSINE) can be put on a map."
+    points = _on_the_globe(instance)
+    if points is None:
+        message = "Only a tour through places on the globe (HAVERSINE, GEO) can be put on a map."
         raise InvalidInstance([Problem("/metric", "not_on_a_map", message)])
     document = write_tour_geojson(
         solution.node_order,
-        instance.coordinates,
+        points,
         cost=solution.cost,
         names=instance.names,
         round_trip=instance.round_trip,
     )
     return json.dumps(document)
+
+
+def _on_the_globe(instance: TspInstance) -> list[list[float]] | None:
+    """[longitude, latitude] of every node in decimal degrees, as GeoJSON has it."""
+    if instance.metric == "HAVERSINE":
+        return instance.coordinates
+    plane = plane_of(instance)
+    if plane is None or not plane.latitude_first:
+        return None
+    return [
+        [decimal_degrees(longitude), decimal_degrees(latitude)]
+        for latitude, longitude in plane.coordinates
+    ]
 
 
 def _as_tour(instance: TspInstance, solution: TspSolution) -> str:
@@ -76,6 +91,12 @@ READERS: Mapping[str, Callable[[bytes], Any]] = {
     CSV: lambda body: read_points_csv(body).instance(),
     GEOJSON: lambda body: read_points_geojson(body).instance(),
     TSPLIB: lambda body: {"tsplib": decode_tsplib(body)},
+}
+_ROUTE = ("start", "end", "round_trip")
+BESIDE: Mapping[str, tuple[str, ...]] = {
+    CSV: (*_ROUTE, "scale"),
+    GEOJSON: (*_ROUTE, "scale"),
+    TSPLIB: _ROUTE,
 }
 WRITERS: Mapping[str, Callable[[Any, Any], str]] = {
     TOUR: _as_tour,

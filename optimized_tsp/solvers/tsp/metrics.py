@@ -19,6 +19,7 @@ __all__ = [
     "GEO_PI",
     "GEO_RADIUS_KM",
     "Distance",
+    "decimal_degrees",
     "distance_rule",
     "geo_radians",
 ]
@@ -75,6 +76,12 @@ def geo_radians(degrees_minutes: float) -> float:
     degrees = math.trunc(degrees_minutes)
     minutes = degrees_minutes - degrees
     return GEO_PI * (degrees + 5.0 * minutes / 3.0) / 180.0
+
+
+def decimal_degrees(degrees_minutes: float) -> float:
+    """DDD.MM in decimal degrees, to 1e-7 (a centimetre); for showing, not for distances."""
+    degrees = math.trunc(degrees_minutes)
+    return round(degrees + 5.0 * (degrees_minutes - degrees) / 3.0, 7)
 
 
 def _geo(a: Point, b: Point, scale: float) -> int:

@@ -22,7 +22,7 @@ from optimized_tsp.solvers.contract import (
 from optimized_tsp.solvers.tsp.check import check_tour
 from optimized_tsp.solvers.tsp.diagnosis import diagnose_instance, find_notices
 from optimized_tsp.solvers.tsp.examples import load_examples
-from optimized_tsp.solvers.tsp.formats import READERS, WRITERS
+from optimized_tsp.solvers.tsp.formats import BESIDE, READERS, WRITERS
 from optimized_tsp.solvers.tsp.initial_tour import check_initial_tour
 from optimized_tsp.solvers.tsp.parameters import TspParameters
 from optimized_tsp.solvers.tsp.schemas import TspInstance, TspSolution
@@ -52,6 +52,7 @@ class TspSolver:
     solution_type = TspSolution
     readers = READERS
     writers = WRITERS
+    beside = BESIDE
 
     def size(self, instance: TspInstance) -> InstanceSize:
         if instance.edges is not None:
