@@ -138,10 +138,6 @@ class LinearProgram:
         return np.array(self._highs.getSolution().row_dual)
 
     @property
-    def column_duals(self) -> FloatArray:
-        return np.array(self._highs.getSolution().col_dual)
-
-    @property
     def ray(self) -> FloatArray | None:
         """Row multipliers that show that there is no solution, after `INFEASIBLE`."""
         _, exists, ray = self._highs.getDualRay()

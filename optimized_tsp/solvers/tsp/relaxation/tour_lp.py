@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.relaxation.cut_kernels import coefficients
-from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutKind, CutTable
+from optimized_tsp.solvers.tsp.relaxation.cuts import Cut, CutTable
 from optimized_tsp.solvers.tsp.relaxation.duals import IntegerDuals, finest_shift, integer_duals
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
 from optimized_tsp.solvers.tsp.relaxation.highs import LinearProgram, LpStatus, SparseVectors
@@ -103,12 +102,6 @@ class TourLp:
         self.lower = np.concatenate([self.lower, lower])
         self.upper = np.concatenate([self.upper, np.ones(count)])
         return count
-
-    def keep_edges(self, kept: NDArray[np.bool_]) -> None:
-        """Delete the other columns."""
-        self.lp.delete_columns(np.flatnonzero(~kept))
-        self.keys, self.tails, self.heads = self.keys[kept], self.tails[kept], self.heads[kept]
-        self.lower, self.upper = self.lower[kept], self.upper[kept]
 
     def bound_edges(self, lower: FloatArray, upper: FloatArray) -> None:
         """Set the bounds of all columns."""
@@ -241,8 +234,3 @@ class TourLp:
             np.array([row.lower for row in self.rows], dtype=np.int64),
             np.array([row.upper is not None for row in self.rows], dtype=bool),
         )
-
-    def count_kinds(self) -> dict[CutKind, int]:
-        """How many rows there are of every kind."""
-        kinds = [row.cut.kind for row in self.rows]
-        return {kind: kinds.count(kind) for kind in CutKind if kind in kinds}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.relaxation import RootRelaxation, SymmetricProblem
+from optimized_tsp.solvers.tsp.relaxation import RootRelaxation, SymmetricProblem, progress
 from optimized_tsp.solvers.tsp.relaxation.cuts import (
     Cut,
     CutKind,
@@ -26,6 +26,12 @@ from tests.solvers.tsp.relaxation.problems import (
 )
 
 TOURS = 3000
+
+
+@pytest.fixture(autouse=True)
+def local_cuts_at_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relaxations of small problems go without local cuts, which is faster; here they are meant."""
+    monkeypatch.setattr(progress, "_SMALL", 0)
 
 
 def mask(num_nodes: int, *nodes: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
