@@ -1,10 +1,10 @@
 """How much the service takes: `make bench-throughput`.
 
 Starts the whole service (one API, two workers) in a folder of its own and measures, one after the
-other: submissions a second with sleeping workers, the drain of what was submitted, the newest page
-of `GET /jobs` over very many jobs, and the CPU that everything uses when nothing happens. The
-baseline of submissions is the same service with a transaction for every request
-(`OPTIMIZED_TSP_SUBMIT_BATCH=1`).
+other: the CPU that everything uses when nothing happens, submissions a second with sleeping
+workers, the same while Redis stands still, the drain of what was submitted, and `GET /jobs` with
+each filter over very many jobs. The baseline of submissions is the same service with a transaction
+for every request (`OPTIMIZED_TSP_SUBMIT_BATCH=1`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -32,15 +33,38 @@ _CONNECTIONS = 64
 _LIST_CONNECTIONS = 1
 _PATIENCE_S = 600.0
 
+# A job every 30 s for a year; one in 100,000 failed, one in 50,000 has a rare tag, one in three a
+# name of its own.
 _MANY = """
-INSERT INTO jobs (id, tenant_id, solver, version, status, tags, parameters, timeout_s,
+INSERT INTO jobs (id, tenant_id, solver, version, status, tags, name, parameters, timeout_s,
                   instance_digest, submitted_at, completed_at, solution_status, stop_reason,
                   attempt, last_seq)
-SELECT gen_random_uuid(), job.tenant_id, job.solver, job.version, 'Completed', job.tags,
-       job.parameters, job.timeout_s, job.instance_digest, job.submitted_at, now(), 'optimal',
-       'proven', 1, 4
-FROM (SELECT * FROM jobs LIMIT 1) AS job, generate_series(1, $1::int)
+SELECT gen_random_uuid(), job.tenant_id, job.solver, job.version,
+       CASE WHEN n % 100000 = 7 THEN 'Failed' ELSE 'Completed' END,
+       CASE WHEN n % 50000 = 3 THEN '{"team": "rare"}'::jsonb
+            WHEN n % 2 = 0 THEN '{"team": "common"}' ELSE '{}' END,
+       CASE WHEN n % 3 = 0 THEN 'name ' || n END,
+       job.parameters, job.timeout_s, job.instance_digest,
+       now() - ($1::int - n) * interval '30 s', now(), 'optimal', 'proven', 1, 4
+FROM (SELECT * FROM jobs LIMIT 1) AS job, generate_series(1, $1::int) AS n
 """
+
+
+def lists() -> dict[str, str]:
+    """Queries of `GET /jobs`, by what they show."""
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    long_ago, today = (f"{now - timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (300, 1))
+    return {
+        "the newest": "",
+        "status, many": "&status=Completed",
+        "status, few": "&status=Failed",
+        "tag, half of all": "&tag=team:common",
+        "tag, few": "&tag=team:rare",
+        "tag, none": "&tag=team:nobody",
+        "name": "&name=name%209",
+        "the last day": f"&submitted_after={today}",
+        "long ago": f"&submitted_before={long_ago}",
+    }
 
 
 def percentile(times: list[float], percent: int) -> float:
@@ -68,6 +92,10 @@ def sleeping(processes: list[psutil.Process]) -> Iterator[None]:
 
 def workers_of(up: psutil.Process) -> list[psutil.Process]:
     return [process for process in up.children(recursive=True) if "worker" in process.cmdline()]
+
+
+def redis_of(up: psutil.Process) -> list[psutil.Process]:
+    return [p for p in up.children(recursive=True) if "valkey" in p.cmdline()[0]]
 
 
 def submit(base_url: str, jobs: int) -> tuple[float, list[float]]:
@@ -98,18 +126,25 @@ async def drain(database_url: str) -> float:
         await connection.close()
 
 
-async def list_jobs(running: dict[str, Any], many: int, repeats: int) -> list[float]:
-    """Milliseconds of `GET /jobs` over `many` jobs."""
+async def list_jobs(running: dict[str, Any], many: int, repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of `GET /jobs` over `many` jobs, for each of `lists`."""
     connection = await asyncpg.connect(running["database_url"])
     try:
         await connection.execute(_MANY, many, timeout=_PATIENCE_S)
+        await connection.execute("VACUUM ANALYZE jobs", timeout=_PATIENCE_S)
     finally:
         await connection.close()
     host = running["base_url"].removeprefix("http://")
-    request = f"GET {JOBS}?limit=50 HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
     port = int(host.rsplit(":", 1)[1])
-    await send_all(port, [request] * 20, connections=_LIST_CONNECTIONS)
-    _, times, _ = await send_all(port, [request] * repeats, connections=_LIST_CONNECTIONS)
+    times = {}
+    for name, query in lists().items():
+        request = f"GET {JOBS}?limit=50{query} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        await send_all(port, [request] * 20, connections=_LIST_CONNECTIONS)
+        _, times[name], statuses = await send_all(
+            port, [request] * repeats, connections=_LIST_CONNECTIONS
+        )
+        if set(statuses) != {200}:
+            raise SystemExit(f"answers by status: {statuses}")
     return times
 
 
@@ -134,7 +169,7 @@ def our_up() -> psutil.Process:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=3_000)
-    parser.add_argument("--drained", type=int, default=500)
+    parser.add_argument("--drained", type=int, default=2_000)
     parser.add_argument("--many", type=int, default=1_000_000)
     arguments = parser.parse_args()
     os.environ["OPTIMIZED_TSP_SUBMIT_BATCH"] = "1"
@@ -146,24 +181,29 @@ def main() -> None:
         idle = idle_cpu(up)
         with sleeping(workers_of(up)):
             rate, times = submit(running["base_url"], arguments.jobs)
+            with sleeping(redis_of(up)):
+                deaf_rate, deaf_times = submit(running["base_url"], arguments.jobs)
+        asyncio.run(drain(running["database_url"]))
         with sleeping(workers_of(up)):
             submit(running["base_url"], arguments.drained)
         drained = asyncio.run(drain(running["database_url"]))
-        listed = asyncio.run(list_jobs(running, arguments.many, 300))
+        listed = asyncio.run(list_jobs(running, arguments.many, 200))
     print(
         f"submissions, {_CONNECTIONS} connections{'':8}{'a second':>10}{'p50 ms':>9}{'p99 ms':>9}"
     )
     for name, a_second, each in (
         ("a transaction each (baseline)", base_rate, base_times),
         ("optimized-tsp", rate, times),
+        ("optimized-tsp, Redis stands still", deaf_rate, deaf_times),
     ):
         p50, p99 = statistics.median(each), percentile(each, 99)
         print(f"{name:36}{a_second:10.0f}{p50:9.1f}{p99:9.1f}")
     print(f"ratio {rate / base_rate:.1f}")
-    print(f"drain of trivial jobs, 2 workers: {drained:.0f} a second")
-    p50, p95 = statistics.median(listed), percentile(listed, 95)
-    print(f"GET /jobs over {arguments.many} jobs: p50 {p50:.1f} ms, p95 {p95:.1f} ms")
+    print(f"drain of {arguments.drained} trivial jobs, 2 workers: {drained:.0f} a second")
     print(f"idle: {idle:.1f} % of a core, everything together")
+    print(f"GET /jobs over {arguments.many} jobs{'':12}{'p50 ms':>9}{'p95 ms':>9}")
+    for name, each in listed.items():
+        print(f"{name:36}{statistics.median(each):9.1f}{percentile(each, 95):9.1f}")
 
 
 if __name__ == "__main__":
