@@ -86,13 +86,14 @@ async def finish(
         job.error = NO_SOLUTION_IN_TIME
     end = (job, row, target, status, reason, answer.elapsed_s)
     happened.append(ending(*end, at=now, run_time_s=run_time_s))
+    events = [event.row() for event in next_events(*happened)]  # first: the job counts them
     job_id = {"id": str(job.id), "job_id": str(job.id)}
     parameters = {
         "job": {name: getattr(job, name) for name in _OF_JOB} | job_id,
         "solution": {name: getattr(row, name) for name in _solution_columns()} | job_id,
         "points": points,
         "lines": lines,
-        "events": [event.row() for event in next_events(*happened)],
+        "events": events,
     }
     await session.execute(_write(), parameters)
     return target

@@ -142,7 +142,9 @@ async def test_finishing_stores_the_answer_and_the_terminal_event_together(
     assert (solution.cost, solution.lower_bound, solution.gap) == (6, 6, 0.0)
     assert solution.node_order == [0, 1, 2]
     assert solution.final
-    assert (await event_types(db, job_id))[-1] == EventType.COMPLETED
+    types = await event_types(db, job_id)
+    assert types[-1] == EventType.COMPLETED
+    assert job.last_seq == len(types)
 
 
 async def test_progress_is_kept_only_when_it_is_progress(db: Database, submit: Submit) -> None:
