@@ -68,7 +68,7 @@ def lists() -> dict[str, str]:
 
 
 def percentile(times: list[float], percent: int) -> float:
-    return statistics.quantiles(times, n=100)[percent - 1]
+    return statistics.quantiles(times, n=100, method="inclusive")[percent - 1]
 
 
 def bodies(count: int) -> Iterator[bytes]:
