@@ -165,7 +165,13 @@ class Deliverer:
             await outcomes.record_delivered(delivered, session=session)
         if room <= 0:
             return []
-        return await claims.claim_due(session, self._box, most=room, lease_s=self._pace.lease_s)
+        return await claims.claim_due(
+            session,
+            self._box,
+            most=room,
+            lease_s=self._pace.lease_s,
+            under_way=self._attempts.values(),
+        )
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
         claimed = self._attempts.pop(attempt)

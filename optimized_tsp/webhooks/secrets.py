@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 from uuid import UUID
@@ -33,6 +35,7 @@ __all__ = [
     "Signed",
     "current_secret",
     "make_secret",
+    "owner",
     "replaced_until",
     "rotate_secret",
     "signing_secrets",
@@ -153,19 +156,27 @@ async def current_secret(
 
 
 async def signing_secrets(
-    session: ReadSession | WriteSession, endpoint: Signed, box: SecretBox
-) -> list[str]:
-    """Every secret that signs for this endpoint now, newest first; raises `NoWebhookKey`.
+    session: ReadSession | WriteSession, endpoints: Iterable[Signed]
+) -> dict[UUID, list[bytes]]:
+    """For each endpoint every secret that signs for it now, sealed, newest first.
 
-    A listed endpoint has its own, those of `webhook_url`s have their tenant's.
+    A listed endpoint has its own, those of `webhook_url`s have their tenant's (`owner`).
     """
-    owner_id = endpoint.id if endpoint.listed else endpoint.tenant_id
-    rows = await session.scalars(
-        select(WebhookSecret.sealed)
-        .where(WebhookSecret.owner_id == owner_id, _valid())
+    owners = {endpoint.id: owner(endpoint) for endpoint in endpoints}
+    rows = await session.execute(
+        select(WebhookSecret.owner_id, WebhookSecret.sealed)
+        .where(WebhookSecret.owner_id.in_(set(owners.values())), _valid())
         .order_by(WebhookSecret.valid_until.desc().nulls_first())
     )
-    return [box.open(sealed, owner_id) for sealed in rows]
+    sealed: dict[UUID, list[bytes]] = defaultdict(list)
+    for owner_id, one in rows:
+        sealed[owner_id].append(one)
+    return {endpoint_id: sealed[owner_id] for endpoint_id, owner_id in owners.items()}
+
+
+def owner(endpoint: Signed) -> UUID:
+    """To whom the secrets of an endpoint belong, and for whom they are sealed."""
+    return endpoint.id if endpoint.listed else endpoint.tenant_id
 
 
 async def replaced_until(session: ReadSession | WriteSession, owner_id: UUID) -> datetime | None:

@@ -20,10 +20,11 @@ from optimized_tsp.jobs.retention import prune_endpoints
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from optimized_tsp.webhooks.repository import endpoint_of_url
-from optimized_tsp.webhooks.secrets import SecretBox, signing_secrets
+from optimized_tsp.webhooks.secrets import SecretBox
 from optimized_tsp.worker.retention import prune
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.stack import WEBHOOK_KEY
+from tests.webhooks.conftest import secrets_that_sign
 
 URL = "https://hooks.example.org/jobs?token=7"
 WITH_URL = TRIANGLE | {"webhook_url": URL}
@@ -107,7 +108,7 @@ async def test_one_secret_signs_for_every_url_of_a_tenant(
     assert rotated["previous_valid_until"] is not None
     async with db.read() as session:
         (endpoint,) = await session.scalars(select(WebhookEndpoint))
-        secrets = await signing_secrets(session, endpoint, SecretBox((WEBHOOK_KEY,)))
+        secrets = await secrets_that_sign(session, endpoint, SecretBox((WEBHOOK_KEY,)))
     assert str(endpoint.id) == job["webhook_id"]
     assert secrets == [rotated["secret"], shown["secret"]]
 
@@ -118,7 +119,7 @@ async def test_a_secret_is_there_with_the_first_job(
     await submit(client)
     async with db.read() as session:
         (endpoint,) = await session.scalars(select(WebhookEndpoint))
-        (secret,) = await signing_secrets(session, endpoint, SecretBox((WEBHOOK_KEY,)))
+        (secret,) = await secrets_that_sign(session, endpoint, SecretBox((WEBHOOK_KEY,)))
     assert (await client.get("/webhooks/job-secret")).json()["secret"] == secret
 
 

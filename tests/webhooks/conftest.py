@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from optimized_tsp.core.config import Settings
-from optimized_tsp.core.database import Database
+from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.webhooks.address import AddressPolicy
@@ -21,7 +22,7 @@ from optimized_tsp.webhooks.deliverer import Deliverer, Pace
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
 from optimized_tsp.webhooks.resolve import SystemResolver
 from optimized_tsp.webhooks.schedule import Schedule
-from optimized_tsp.webhooks.secrets import SecretBox, make_secret
+from optimized_tsp.webhooks.secrets import SecretBox, make_secret, owner, signing_secrets
 from optimized_tsp.webhooks.transport import Transport, trusted_authorities
 
 BOX = SecretBox(("a key for tests",))
@@ -40,20 +41,20 @@ class Outbox:
     database: Database
     secrets: dict[UUID, str] = field(default_factory=dict)
 
-    async def endpoint(self, url: str, **columns: Any) -> UUID:
+    async def endpoint(self, url: str, tenant_id: UUID = DEFAULT_TENANT_ID, **columns: Any) -> UUID:
         """A new endpoint with a secret of its own."""
         endpoint_id = new_id()
         async with self.database.write() as session:
             endpoint = WebhookEndpoint(
                 id=endpoint_id,
-                tenant_id=DEFAULT_TENANT_ID,
+                tenant_id=tenant_id,
                 url=url,
                 event_types=["job.completed"],
                 **columns,
             )
             session.add(endpoint)
             self.secrets[endpoint_id] = make_secret(
-                session, BOX, tenant_id=DEFAULT_TENANT_ID, owner_id=endpoint_id
+                session, BOX, tenant_id=tenant_id, owner_id=endpoint_id
             )
         return endpoint_id
 
@@ -112,6 +113,14 @@ def outbox(db: Database) -> Outbox:
     return Outbox(db)
 
 
+async def secrets_that_sign(
+    session: ReadSession | WriteSession, endpoint: WebhookEndpoint, box: SecretBox = BOX
+) -> list[str]:
+    """In clear, newest first."""
+    sealed = await signing_secrets(session, [endpoint])
+    return [box.open(secret, owner(endpoint)) for secret in sealed[endpoint.id]]
+
+
 Deliver = Callable[..., Deliverer]
 
 
@@ -154,3 +163,7 @@ def delivered(row: WebhookDelivery) -> bool:
 
 def ended(row: WebhookDelivery) -> bool:
     return row.delivered_at is not None or row.failed_at is not None
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

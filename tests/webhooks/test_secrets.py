@@ -18,8 +18,8 @@ from optimized_tsp.webhooks.secrets import (
     SecretBox,
     make_secret,
     rotate_secret,
-    signing_secrets,
 )
+from tests.webhooks.conftest import secrets_that_sign
 
 OLD, NEW = "an old key of at least 32 characters", "a new key of at least 32 characters"
 OWNER = new_id()
@@ -78,11 +78,11 @@ async def test_the_old_secret_signs_until_its_time_is_over(db: Database) -> None
         second = await rotate_secret(session, box, **owner)
 
     async with db.write() as session:
-        assert await signing_secrets(session, endpoint, box) == [second, first]
+        assert await secrets_that_sign(session, endpoint, box) == [second, first]
         await session.execute(
             text("UPDATE webhook_secrets SET valid_until = now() WHERE valid_until IS NOT NULL")
         )
-        assert await signing_secrets(session, endpoint, box) == [second]
+        assert await secrets_that_sign(session, endpoint, box) == [second]
     for secret in (first, second):
         Webhook(secret)  # the library takes it as it is
         assert 24 <= len(base64.b64decode(secret.removeprefix("whsec_"))) <= 64
