@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged fuzz openapi check check-compose bench bench-engine bench-service bench-webhooks soak lock format clean
+.PHONY: help run test test-browser test-privileged fuzz openapi check check-compose bench bench-engine bench-service bench-throughput bench-feed bench-interrupts bench-webhooks soak lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,15 @@ bench-engine: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the engine b
 
 bench-service: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the service: submission to notification.
 	@exec $(BIN)/python -m benchmarks.service
+
+bench-throughput: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure how much the service takes: submissions, drain, lists, idle.
+	@exec $(BIN)/python -m benchmarks.throughput $(ARGS)
+
+bench-feed: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the feed with 10,000 clients (ARGS="--restart" or "--stalled 100").
+	@exec $(BIN)/python -m benchmarks.feed $(ARGS)
+
+bench-interrupts: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure how fast a solve is cancelled, and rescued after kill -9.
+	@exec $(BIN)/python -m benchmarks.interrupts $(ARGS)
 
 bench-webhooks: $(VENV)/.dev-ready  ## Measure webhooks: what a dead receiver costs the others.
 	@exec $(BIN)/python -m benchmarks.webhooks
