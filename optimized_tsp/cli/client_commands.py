@@ -22,7 +22,17 @@ from optimized_tsp.cli.parameters import (
 )
 from optimized_tsp.jobs.states import JobStatus
 
-__all__ = ["PROBLEM_FILE", "End", "RoundTrip", "Start", "client_app"]
+__all__ = [
+    "PROBLEM_FILE",
+    "AsJson",
+    "End",
+    "RoundTrip",
+    "Start",
+    "Tags",
+    "Url",
+    "client_app",
+    "parse_tags",
+]
 
 PROBLEM_FILE = "A .json submission or instance, .tsp, .atsp, .csv or .geojson."
 
@@ -98,7 +108,7 @@ def submit(
             file=file,
             solver=solver,
             name=name,
-            tags=dict(_tags(tag)),
+            tags=dict(parse_tags(tag)),
             parameters={
                 "timeout": time_limit,
                 **tour_parameters(
@@ -143,7 +153,7 @@ def jobs(
 
     def work() -> ExitCode:
         filters = [("status", one.value) for one in status or []]
-        filters += [("tag", f"{key}:{value}") for key, value in _tags(tag)]
+        filters += [("tag", f"{key}:{value}") for key, value in parse_tags(tag)]
         filters += [] if name is None else [("name", name)]
         return run_jobs(
             find_service(url),
@@ -254,7 +264,8 @@ def report(
     finish(work)
 
 
-def _tags(texts: list[str] | None) -> list[tuple[str, str]]:
+def parse_tags(texts: list[str] | None) -> list[tuple[str, str]]:
+    """Keys and values of `--tag key=value`; raises `CommandError`."""
     pairs = []
     for text in texts or []:
         key, equals, value = text.partition("=")

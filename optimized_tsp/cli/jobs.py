@@ -17,7 +17,7 @@ from optimized_tsp.cli.address import Address
 from optimized_tsp.cli.client import Job, Rejected, Service, job_path
 from optimized_tsp.cli.exit_codes import CommandError, ExitCode, complain
 from optimized_tsp.cli.formats import ResultFormat
-from optimized_tsp.cli.tables import Column, lay_out, printable, terminal_width
+from optimized_tsp.cli.tables import Column, age, lay_out, moment, printable, terminal_width
 from optimized_tsp.cli.watch import why_infeasible
 from optimized_tsp.jobs.states import ACTIVE, TERMINAL
 
@@ -32,7 +32,6 @@ _COLUMNS = (
     Column("AGE", right=True, droppable=True),
     Column("NAME", least=8),
 )
-_AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 def run_jobs(
@@ -137,16 +136,9 @@ def _row(job: Job, now: datetime) -> list[str]:
         job["status"],
         "infeasible" if job["is_infeasible"] else _number(job["cost"]) or "",
         "" if job["gap"] is None else f"{job['gap']:.1%}",
-        _age((now - datetime.fromisoformat(job["submitted_at"])).total_seconds()),
+        age(job["submitted_at"], now),
         job["name"] or "",
     ]
-
-
-def _age(seconds: float) -> str:
-    for size, unit in _AGES:
-        if seconds >= size:
-            return f"{int(seconds / size)} {unit}"
-    return "now"
 
 
 def _facts(service: Service, job: Job) -> Iterator[str]:
@@ -168,9 +160,9 @@ def _facts(service: Service, job: Job) -> Iterator[str]:
         "progress": f"{job['progress']:.0%}",
         "time limit": f"{job['timeout']:g} s",
         "attempt": job["attempt"],
-        "submitted": _moment(job["submitted_at"]),
-        "started": _moment(job["started_at"]),
-        "completed": _moment(job["completed_at"]),
+        "submitted": moment(job["submitted_at"]),
+        "started": moment(job["started_at"]),
+        "completed": moment(job["completed_at"]),
     }
     for label, value in known.items():
         if value is not None and value != "":
@@ -183,10 +175,6 @@ def _is_stopping(job: Job) -> bool:
 
 def _number(number: int | None) -> str | None:
     return None if number is None else f"{number:,}"
-
-
-def _moment(text: str | None) -> str | None:
-    return None if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _print_json(value: Any) -> None:

@@ -21,6 +21,7 @@ from optimized_tsp.cli.parameters import (
     tour_parameters,
 )
 from optimized_tsp.cli.settings import load_settings
+from optimized_tsp.cli.webhook_commands import webhooks_app
 
 __all__ = ["app", "main"]
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(client_app)
 app.add_typer(keys_app, name="keys")
+app.add_typer(webhooks_app, name="webhooks")
 
 
 def main() -> None:

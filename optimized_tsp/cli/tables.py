@@ -7,13 +7,15 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 
-__all__ = ["Column", "lay_out", "printable", "terminal_width"]
+__all__ = ["Column", "age", "lay_out", "moment", "printable", "terminal_width"]
 
 _GAP = "  "
 _CUT = "…"
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,20 @@ def terminal_width() -> int | None:
     if not sys.stdout.isatty():
         return None
     return os.get_terminal_size(sys.stdout.fileno()).columns or None
+
+
+def age(since: str, now: datetime) -> str:
+    """How long ago a moment of RFC 3339 was, in its largest unit."""
+    seconds = (now - datetime.fromisoformat(since)).total_seconds()
+    for size, unit in _AGES:
+        if seconds >= size:
+            return f"{int(seconds / size)} {unit}"
+    return "now"
+
+
+def moment(text: str | None) -> str | None:
+    """A moment of RFC 3339 in UTC, to the second."""
+    return None if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,175 @@
+"""`optimized-tsp webhooks …`: endpoints of a running service; what runs is in `webhooks.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+import typer
+
+from optimized_tsp.cli.client_commands import AsJson, Tags, Url, parse_tags
+from optimized_tsp.cli.exit_codes import ExitCode, finish
+
+__all__ = ["DeliveryState", "webhooks_app"]
+
+webhooks_app = typer.Typer(help="Webhooks: endpoints that are told what happens to jobs.")
+
+DeliveryState: TypeAlias = Literal["pending", "delivered", "failed"]
+WebhookId: TypeAlias = Annotated[
+    UUID, typer.Argument(metavar="ID", help="The endpoint's id, as list shows it.")
+]
+Limit: TypeAlias = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
+All: TypeAlias = Annotated[bool, typer.Option("--all", help="Every one there is.")]
+
+
+@webhooks_app.command()
+def create(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="Where events are posted: https, public.")
+    ],
+    *,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="As job.completed; may be repeated. Default: the ends."),
+    ] = None,
+    solver: Annotated[
+        str | None, typer.Option(metavar="NAME[/VERSION]", help="Only its jobs, as tsp or tsp/v1.")
+    ] = None,
+    tag: Tags = None,
+    description: Annotated[str | None, typer.Option(help="A note of your own.")] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register an endpoint and print its secret, this once."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_create
+
+    def work() -> ExitCode:
+        name, _, version = (solver or "").partition("/")
+        members = {
+            "url": address,
+            "event_types": event or None,
+            "solver": name or None,
+            "version": version or None,
+            "tags": dict(parse_tags(tag)) or None,
+            "description": description,
+        }
+        return run_create(find_service(url), members, as_json=as_json)
+
+    finish(work)
+
+
+@webhooks_app.command("list")
+def list_all(
+    *,
+    of_jobs: Annotated[
+        bool, typer.Option("--of-jobs", help="Those of jobs' webhook_url instead.")
+    ] = False,
+    limit: Limit = 50,
+    everything: All = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List endpoints, newest first."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_list
+
+    most = None if everything else limit
+    finish(lambda: run_list(find_service(url), of_jobs=of_jobs, limit=most, as_json=as_json))
+
+
+@webhooks_app.command()
+def show(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Show an endpoint: what it wants, and how it does."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_show
+
+    finish(lambda: run_show(find_service(url), webhook_id, as_json=as_json))
+
+
+@webhooks_app.command("test")
+def send_test(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Send a webhook.test at once and print its delivery's id."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_test
+
+    finish(lambda: run_test(find_service(url), webhook_id, as_json=as_json))
+
+
+@webhooks_app.command()
+def rotate(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Replace the secret and print the new one, this once; the old one signs along for a day."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_rotate
+
+    finish(lambda: run_rotate(find_service(url), webhook_id, as_json=as_json))
+
+
+@webhooks_app.command()
+def disable(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Send nothing more; what waits to be sent has failed."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_switch
+
+    finish(lambda: run_switch(find_service(url), webhook_id, "disable", as_json=as_json))
+
+
+@webhooks_app.command()
+def enable(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Send again, from now on."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_switch
+
+    finish(lambda: run_switch(find_service(url), webhook_id, "enable", as_json=as_json))
+
+
+@webhooks_app.command()
+def delete(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
+    """Remove an endpoint; what waits to be sent to it is not sent."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_delete
+
+    finish(lambda: run_delete(find_service(url), webhook_id, as_json=as_json))
+
+
+@webhooks_app.command()
+def deliveries(
+    webhook_id: WebhookId,
+    *,
+    status: Annotated[DeliveryState | None, typer.Option(help="Only these.")] = None,
+    job: Annotated[UUID | None, typer.Option(metavar="ID", help="Only this job's.")] = None,
+    limit: Limit = 50,
+    everything: All = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was and will be sent to an endpoint, newest first."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_deliveries
+
+    def work() -> ExitCode:
+        filters = [] if status is None else [("status", str(status))]
+        filters += [] if job is None else [("task_id", str(job))]
+        most = None if everything else limit
+        return run_deliveries(
+            find_service(url), webhook_id, filters=filters, limit=most, as_json=as_json
+        )
+
+    finish(work)
+
+
+@webhooks_app.command()
+def redeliver(
+    webhook_id: WebhookId,
+    delivery: Annotated[
+        str | None, typer.Argument(help="Only this one (msg_…), whatever became of it.")
+    ] = None,
+    *,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send an event again, or all that failed; print how many."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_redeliver
+
+    finish(lambda: run_redeliver(find_service(url), webhook_id, delivery, as_json=as_json))
