@@ -122,11 +122,14 @@ def test_the_receiver_of_webhooks_handles_what_is_signed_and_fresh_once(
                 }
                 assert httpx.post(url, content=forged, headers=headers).status_code == status
             assert receiver.stdout.readline() == "forged 1 0\n"
+            # A test, which tells of no job, is handled like any other event
+            httpx.post(f"{stack.base_url}/webhooks/{job['webhook_id']}/test").raise_for_status()
+            assert receiver.stdout.readline() == "webhook.test None None\n"
             deliveries = f"{stack.base_url}/webhooks/{job['webhook_id']}/deliveries"
-            (delivery,) = httpx.get(deliveries).json()
+            *_, delivery = httpx.get(deliveries).json()
             httpx.post(f"{deliveries}/{delivery['id']}/redeliver").raise_for_status()
             assert wait_until(
-                lambda: httpx.get(deliveries).json()[0]["status"] == "delivered", timeout_s=30
+                lambda: httpx.get(deliveries).json()[-1]["status"] == "delivered", timeout_s=30
             )
         finally:
             receiver.kill()
