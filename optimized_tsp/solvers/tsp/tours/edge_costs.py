@@ -21,7 +21,16 @@ from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph, PointGraph
 from optimized_tsp.solvers.tsp.metrics import EARTH_RADIUS_M, GEO_RADIUS_KM, geo_radians
 from optimized_tsp.solvers.tsp.spatial_metrics import MOTOR_SPEEDS
 
-__all__ = ["COSTS", "CostRule", "Costs", "cost_rule", "edge_cost", "edge_costs", "order_cost"]
+__all__ = [
+    "COSTS",
+    "CostRule",
+    "Costs",
+    "cost_rule",
+    "edge_cost",
+    "edge_costs",
+    "order_cost",
+    "plane_costs",
+]
 
 COSTS = "Tuple((int64, int64[:,::1], float64[:,::1], int64))"
 """The type of `Costs` as kernels see it."""
@@ -31,24 +40,14 @@ Costs: TypeAlias = tuple[int, IntArray, NDArray[np.float64], int]
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
-MATRIX, DOUBLED, EUC, CEIL, MAN, MAX, ATT, GEO, HAVERSINE, MOTORS = range(10)
+MATRIX, DOUBLED, EUC, CEIL, ATT, MAN, MAX, MOTORS, GEO, HAVERSINE = range(10)
+_SPACE_COLUMNS = 3
 
 
-@kernel("float64(float64[:,::1], int64, int64)")
-def _square(points: FloatArray, i: int, j: int) -> float:
-    dx = points[i, 0] - points[j, 0]
-    dy = points[i, 1] - points[j, 1]
-    if points.shape[1] == 2:
-        return float(dx * dx + dy * dy)
-    dz = points[i, 2] - points[j, 2]
-    return float(dx * dx + dy * dy + dz * dz)
-
-
-@kernel("int64(int64, float64[:,::1], int64, int64)")
-def _straight(rule: int, points: FloatArray, i: int, j: int) -> int:
-    """Euclidean, rounded up or to the nearest, and ATT; the scale is in the last row."""
-    scale = float(points[points.shape[0] - 1, 0])
-    square = _square(points, i, j)
+@kernel("int64(int64, float64, float64, float64, float64)")
+def _straight(rule: int, scale: float, x: float, y: float, z: float) -> int:
+    """Euclidean, rounded up or to the nearest, and ATT."""
+    square = x * x + y * y + z * z
     if rule == EUC:
         return math.floor(scale * math.sqrt(square) + 0.5)
     if rule == CEIL:
@@ -58,82 +57,79 @@ def _straight(rule: int, points: FloatArray, i: int, j: int) -> int:
     return rounded + 1 if rounded < real else rounded
 
 
-@kernel("int64(int64, float64[:,::1], int64, int64)")
-def _by_axis(rule: int, points: FloatArray, i: int, j: int) -> int:
+@kernel("int64(int64, float64, float64, float64, float64, float64, float64)")
+def _by_axis(rule: int, s0: float, s1: float, s2: float, x: float, y: float, z: float) -> int:
     """Sums and maxima of the differences by coordinate; motors turn either way in the first."""
-    scale = float(points[points.shape[0] - 1, 0])
-    x: float = abs(points[i, 0] - points[j, 0])
-    y: float = abs(points[i, 1] - points[j, 1])
-    if points.shape[1] == 2:
-        if rule == MAN:
-            return math.floor(scale * (x + y) + 0.5)
-        return math.floor(scale * max(x, y) + 0.5)
-    z: float = abs(points[i, 2] - points[j, 2])
     if rule == MAN:
-        return math.floor(x + y + z + 0.5)
-    if rule == MOTORS:
-        last = points.shape[0] - 1
-        x = min(x, abs(x - 360.0)) / points[last, 0]
-        y, z = y / points[last, 1], z / points[last, 2]
-        return math.floor(100.0 * max(x, y, z) + 0.5)
-    return math.floor(max(x, y, z) + 0.5)
+        return math.floor(s0 * (x + y + z) + 0.5)
+    if rule == MAX:
+        return math.floor(s0 * max(x, y, z) + 0.5)
+    x = min(x, abs(x - 360.0)) / s0
+    return math.floor(100.0 * max(x, y / s1, z / s2) + 0.5)
 
 
-@kernel("int64(float64[:,::1], int64, int64)")
-def _geo(points: FloatArray, i: int, j: int) -> int:
-    """Points are (latitude, longitude) in radians."""
-    scale = float(points[points.shape[0] - 1, 0])
-    q1 = math.cos(points[i, 1] - points[j, 1])
-    q2 = math.cos(points[i, 0] - points[j, 0])
-    q3 = math.cos(points[i, 0] + points[j, 0])
+@kernel("int64(float64, float64, float64, float64, float64)")
+def _geo(
+    scale: float, latitude: float, longitude: float, latitude_b: float, longitude_b: float
+) -> int:
+    """Between points in radians."""
+    q1 = math.cos(longitude - longitude_b)
+    q2 = math.cos(latitude - latitude_b)
+    q3 = math.cos(latitude + latitude_b)
     cosine = 0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3)
     angle = math.acos(max(-1.0, min(1.0, cosine)))
     return math.floor(scale * (GEO_RADIUS_KM * angle) + 1.0)
 
 
-@kernel("int64(float64[:,::1], int64, int64)")
-def _haversine(points: FloatArray, i: int, j: int) -> int:
-    """Points are (longitude in degrees, latitude in radians, cosine of the latitude)."""
-    scale = float(points[points.shape[0] - 1, 0])
-    half_latitude = math.sin((points[j, 1] - points[i, 1]) / 2.0)
-    half_longitude = math.sin(math.radians(points[j, 0] - points[i, 0]) / 2.0)
+@kernel("int64(float64, float64, float64, float64)")
+def _haversine(scale: float, east: float, north: float, cosines: float) -> int:
+    """From differences of longitude (degrees) and latitude (radians), and cosines multiplied."""
+    half_latitude = math.sin(north / 2.0)
+    half_longitude = math.sin(math.radians(east) / 2.0)
     h = half_latitude * half_latitude
-    h += points[i, 2] * points[j, 2] * (half_longitude * half_longitude)
+    h += cosines * (half_longitude * half_longitude)
     length = 2.0 * EARTH_RADIUS_M * math.asin(math.sqrt(min(1.0, h)))
     return math.floor(scale * length + 0.5)
 
 
-@kernel("int64(int64, int64[:,::1], int64, int64, int64)")
-def _from_matrix(rule: int, matrix: IntArray, missing: int, i: int, j: int) -> int:
-    """A doubled rule has entries 0..n-1 and exits n..2n-1; an arc goes from exit to entry."""
-    if rule == DOUBLED:
-        n = matrix.shape[0]
-        if i < n:
-            i, j = j, i
-        if i < n or j >= n:
-            return missing
-        if i - n == j:
-            return 0
-        i -= n
-    cost = int(matrix[i, j])
-    return cost if cost < NO_EDGE else missing
+@kernel("int64(int64, float64, float64, float64, float64, float64, float64)")
+def _on_globe(
+    rule: int, scale: float, a0: float, a1: float, b0: float, b1: float, cosines: float
+) -> int:
+    if rule == GEO:
+        return _geo(scale, a0, a1, b0, b1)
+    return _haversine(scale, b0 - a0, b1 - a1, cosines)
 
 
 @kernel("int64(int64, int64[:,::1], float64[:,::1], int64, int64, int64)")
 def edge_cost(rule: int, matrix: IntArray, points: FloatArray, missing: int, i: int, j: int) -> int:
     """The exact cost between two different nodes; a missing edge has its own large one.
 
-    Called with the parts of `Costs`: handing over a tuple takes ten times as long as the rest.
+    A doubled rule has entries 0..n-1 and exits n..2n-1; an arc goes from exit to entry.
     """
-    if rule <= DOUBLED:
-        return _from_matrix(rule, matrix, missing, i, j)
-    if rule in (EUC, CEIL, ATT):
-        return _straight(rule, points, i, j)
-    if rule == GEO:
-        return _geo(points, i, j)
-    if rule == HAVERSINE:
-        return _haversine(points, i, j)
-    return _by_axis(rule, points, i, j)
+    if rule > DOUBLED:
+        last, in_space = len(points) - 1, points.shape[1] == _SPACE_COLUMNS
+        scale = points[last, 0]
+        a0, a1, b0, b1 = points[i, 0], points[i, 1], points[j, 0], points[j, 1]
+        a2, b2 = (points[i, 2], points[j, 2]) if in_space else (0.0, 0.0)
+        if rule >= GEO:
+            return _on_globe(rule, scale, a0, a1, b0, b1, a2 * b2)
+        x, y, z = abs(a0 - b0), abs(a1 - b1), abs(a2 - b2)
+        if rule <= ATT:
+            return _straight(rule, scale, x, y, z)
+        s1, s2 = (points[last, 1], points[last, 2]) if in_space else (1.0, 1.0)
+        return _by_axis(rule, scale, s1, s2, x, y, z)
+    if rule == DOUBLED:
+        n = len(matrix)
+        if (i < n) == (j < n):
+            return missing
+        if i < n:
+            i, j = j, i
+        i -= n
+        if i == j:
+            return 0
+    cost = int(matrix[i, j])
+    return cost if cost < NO_EDGE else missing
 
 
 @kernel(f"int64[::1]({COSTS}, int64[::1], int64[::1])")
@@ -145,6 +141,21 @@ def edge_costs(costs: Costs, source: IntArray, target: IntArray) -> IntArray:
         if source[e] != target[e]:
             priced[e] = edge_cost(rule, matrix, points, missing, source[e], target[e])
     return priced
+
+
+@kernel(f"boolean({COSTS}, int64, int64[::1])")
+def plane_costs(costs: Costs, node: int, row: IntArray) -> bool:
+    """Write the costs from a node to all; False, and nothing, but for straight lines in a plane.
+
+    The one loop over all pairs that counts: the processor does several of them at once.
+    """
+    rule, _, points, _ = costs
+    if rule < EUC or rule > ATT or points.shape[1] == _SPACE_COLUMNS:
+        return False
+    scale, x, y = points[len(row), 0], points[node, 0], points[node, 1]
+    for j in range(len(row)):
+        row[j] = _straight(rule, scale, x - points[j, 0], y - points[j, 1], 0.0)
+    return True
 
 
 @kernel(f"int64({COSTS}, int32[::1])")

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.compiled import kernel
-from optimized_tsp.solvers.tsp.tours.edge_costs import COSTS, CostRule, Costs, edge_cost
+from optimized_tsp.solvers.tsp.tours.edge_costs import (
+    COSTS,
+    CostRule,
+    Costs,
+    edge_cost,
+    plane_costs,
+)
 
 __all__ = ["FastTspCall", "scaled_weights"]
 
@@ -28,6 +34,8 @@ Weights = NDArray[np.uint16]
 _LARGEST = 65_535
 _TOP = 60_000
 _TOP_SPARSE = 7_500
+_CLIPPED_ABOVE = 10
+_SAMPLED = 300
 _KILL_GRACE_S = 1.0
 
 
@@ -83,17 +91,37 @@ def _anonymous_file() -> int:
         return os.dup(file.fileno())
 
 
-def scaled_weights(rule: CostRule, longest: int, *, complete: bool) -> Weights:
-    """Weights in the order of the costs: exact where they fit, clipped above `longest`.
+def scaled_weights(rule: CostRule, longest_in_tour: int | None, *, complete: bool) -> Weights:
+    """Weights in the order of the costs, and equal to them where they fit.
 
-    Missing edges weigh far more than others. In a doubled graph the edges in every tour weigh 0,
-    and all others have an offset that makes those worth using. (R. Jonker and T. Volgenant,
-    "Transforming asymmetric into symmetric traveling salesman problems", 1983.)
+    Otherwise they are scaled, those many times as long as the longest in a good tour clipped: not
+    more than need be, since fast-tsp finds its neighbours by them. Missing edges weigh far more
+    than others. In a doubled graph the edges in every tour weigh 0, and all others have an offset
+    that makes those worth using. (R. Jonker and T. Volgenant, "Transforming asymmetric into
+    symmetric traveling salesman problems", 1983.)
     """
     top = _TOP if complete else _TOP_SPARSE
+    longest = max(1, _dearest(rule.costs, rule.mates))
+    if longest_in_tour is not None:
+        longest = min(longest, max(top, _CLIPPED_ABOVE * longest_in_tour))
     offset = min(longest + 1, top // 8) if rule.mates[0] >= 0 else 0
     scale = min(1.0, (top - offset) / longest)
     return _weights(rule.costs, rule.mates, longest, scale, offset)
+
+
+@kernel(f"int64({COSTS}, int32[::1])")
+def _dearest(costs: Costs, mates: NDArray[np.int32]) -> int:
+    """About the largest cost of edges that are not missing: that of some hundred nodes' edges."""
+    rule, matrix, points, missing = costs
+    largest = 0
+    for i in range(0, len(mates), len(mates) // _SAMPLED + 1):
+        for j in range(len(mates)):
+            if i == j:
+                continue
+            cost = edge_cost(rule, matrix, points, missing, i, j)
+            if cost > largest and (missing == 0 or cost < missing):
+                largest = cost
+    return largest
 
 
 @kernel(f"uint16[:,::1]({COSTS}, int32[::1], int64, float64, int64)")
@@ -103,14 +131,16 @@ def _weights(
     n = len(mates)
     rule, matrix, points, missing = costs
     weights = np.zeros((n, n), np.uint16)
+    row = np.empty(n, np.int64)
     for i in range(n):
-        for j in range(i):
-            if mates[i] == j:
-                continue
-            cost = edge_cost(rule, matrix, points, missing, i, j)
-            weight = _LARGEST
-            if missing == 0 or cost < missing:
-                weight = int(min(cost, longest) * scale + 0.5) + offset
-            weights[i, j] = weight
-            weights[j, i] = weight
+        if not plane_costs(costs, i, row):
+            for j in range(n):
+                if i != j:
+                    row[j] = edge_cost(rule, matrix, points, missing, i, j)
+        for j in range(n):
+            weight = int(min(row[j], longest) * scale + 0.5) + offset
+            weights[i, j] = _LARGEST if 0 < missing <= row[j] else weight
+        weights[i, i] = 0
+        if mates[i] >= 0:
+            weights[i, mates[i]] = 0
     return weights

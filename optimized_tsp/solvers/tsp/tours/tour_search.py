@@ -19,8 +19,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
-from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, PointGraph, tour_cost
+from optimized_tsp.solvers.tsp.arcs import IntArray
+from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, tour_cost
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.tours.alpha import promising_neighbours
@@ -54,7 +54,7 @@ _POLISH_AFTER_CALL = 0.04
 """Of the time that is left for our own search to go on from what the call has found."""
 
 _CALL_START_S = 0.4
-_CALL_START_S_PER_PAIR = 2e-8
+_CALL_START_S_PER_PAIR = 3e-8
 _CALL_END_S = 0.1
 _CALL_END_S_PER_NODE = 2e-5
 
@@ -113,8 +113,8 @@ class TourSearch:
         if self._graph.num_nodes < FEWEST_NODES:
             return
         local = self._local_search()
-        self._choose_neighbours(local)
         if self._plan.deterministic:
+            self._choose_neighbours(local)
             self._kick(local, kicks_per_node * self._graph.num_nodes, give_up)
             return
         ends = min(time.monotonic() + self._search.remaining(), time.monotonic() + seconds)
@@ -125,11 +125,13 @@ class TourSearch:
         call = self._start_call(ends) if alone else None
         if call is not None:
             try:
+                self._choose_neighbours(local)
                 self._polish(local, lambda: over() or not call.running, _SHARE_BESIDE_CALL)
                 if not call.running:
                     self._take(call)
             finally:
                 call.stop()
+        self._choose_neighbours(local)
         self._polish(local, over)
 
     def _choose_neighbours(self, local: LocalSearch) -> None:
@@ -234,14 +236,12 @@ class TourSearch:
         if order is not None:
             self._search.offer_tour(order if self._graph.symmetric else pairs_to_tour(order))
 
-    def _longest(self) -> int:
-        """The cost from which on all edges may count as equally expensive."""
-        graph, tour = self._graph, self._search.tour
-        if tour is not None:
-            return max(1, 2 * int(graph.between(tour, np.roll(tour, -1)).max()))
-        if isinstance(graph, PointGraph):
-            raise TypeError("points always have a tour")
-        return max(1, int(graph.costs[graph.costs != NO_EDGE].max()))
+    def _longest(self) -> int | None:
+        """The cost of the dearest edge of the best tour."""
+        tour = self._search.tour
+        if tour is None:
+            return None
+        return int(self._graph.between(tour, np.roll(tour, -1)).max())
 
 
 def _next_size(size: int, seconds: float) -> int:
