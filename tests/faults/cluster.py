@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -58,7 +58,7 @@ class Cluster:
         own = {
             "lease_s": str(LEASE_S),
             "solver_threads": "1",
-            "data_dir": str(self.folder / "data"),
+            "data_dir": self._data,
             "log_format": "json",
         }
         env = stack_env(self.database, redis_url, **(own | settings))
@@ -109,16 +109,33 @@ class Cluster:
         return found
 
     async def stop(self) -> list[psutil.Process]:
-        """Stop everything politely; returns the processes of ours that are still there."""
-        everything = [*self.apis, *self.workers]
-        below = [child for process in everything for child in _below(process)]
-        await asyncio.to_thread(stop_all, everything, grace_s=STOP_S)
-        async with asyncio.timeout(STOP_S):
-            while not all(map(is_gone, below)):  # noqa: ASYNC110 - no event of ours
-                await asyncio.sleep(0.05)
+        """Stop everything politely; returns the processes of ours that are still there.
+
+        Those are found by what they inherited: children of programs that were killed count, too.
+        """
+        await asyncio.to_thread(stop_all, [*self.apis, *self.workers], grace_s=STOP_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                while await asyncio.to_thread(self.processes):  # noqa: ASYNC110 - no event of ours
+                    await asyncio.sleep(0.05)
         self.postgres_proxy.stop()
         self.redis_proxy.stop()
-        return [process for process in below if not is_gone(process)]
+        return self.processes()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that APIs and workers of this cluster are, or have started."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                environment = process.environ()
+                if environment.get("OPTIMIZED_TSP_DATA_DIR") == self._data and not is_gone(process):
+                    found.append(process)
+        return found
+
+    @property
+    def _data(self) -> str:
+        """The data folder, which no other installation has."""
+        return str(self.folder / "data")
 
     def logs(self) -> str:
         """Everything the processes said."""
@@ -146,7 +163,7 @@ async def running_cluster(
             yield cluster
         finally:
             left = await cluster.stop()
-        assert not left
+        assert left == []
 
 
 def _through(url: str, proxy: FaultProxy) -> str:
@@ -160,11 +177,3 @@ def _children(pid: int) -> list[psutil.Process]:
     except psutil.NoSuchProcess:
         return []
     return children
-
-
-def _below(process: Process) -> list[psutil.Process]:
-    try:
-        found = psutil.Process(process.pid)
-        return [found, *found.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from optimized_tsp.core.database import Database
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.oracle import Stories
+from tests.faults.stories import Stories
 from tests.faults.traffic import Traffic, client
 from tests.stack import public_folder
 

@@ -1,6 +1,7 @@
 """What can go wrong, each as one function on a cluster; a seed decides which victim and how long.
 
-Every fault ends by itself: what it stopped runs again when the function returns.
+Every fault ends by itself: what it stopped runs again when the function returns. It returns whether
+anything was hit: a kill without a victim is no fault, and is not counted as one.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psutil
 from redis import Redis
 from redis.exceptions import RedisError
 
 from optimized_tsp.embedded.process import Process
+from optimized_tsp.events.bus import RING_KEY, ring_message
 from tests.faults.cluster import LEASE_S, Cluster
 
-Fault = Callable[[Cluster, random.Random], Awaitable[None]]
+_VICTIM_WITHIN_S = 10.0
+
+Fault = Callable[[Cluster, random.Random], Awaitable[bool]]
+
+RUNNING_AT_ONCE = 2
+"""Workers of a cluster: so many jobs a fault can crash."""
 
 CAN_CRASH_JOBS = frozenset(
     {
@@ -29,56 +38,63 @@ CAN_CRASH_JOBS = frozenset(
         "restart_postgres",
         "stop_postgres",
         "swallow_postgres",
-        "half_open_postgres",
     }
 )
-"""Faults after which a lease may run out, and so a crash be counted; two jobs run at once."""
+"""Faults after which a lease may run out, and so a crash be counted."""
 
 
-async def kill_solver_child(cluster: Cluster, source: random.Random) -> None:
+async def kill_solver_child(cluster: Cluster, source: random.Random) -> bool:
     """kill -9 of a process that solves, as the kernel does when memory runs out."""
-    children = cluster.solver_children()
-    if children:
-        with suppress(psutil.NoSuchProcess):
-            source.choice(children).kill()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_VICTIM_WITHIN_S):
+            while True:
+                with suppress(psutil.NoSuchProcess, IndexError):
+                    source.choice(cluster.solver_children()).kill()
+                    return True
+                await asyncio.sleep(0.02)
+    return False
 
 
-async def kill_worker(cluster: Cluster, source: random.Random) -> None:
+async def kill_worker(cluster: Cluster, source: random.Random) -> bool:
     """kill -9 of a worker alone; what it started must end by itself."""
     worker = source.choice(cluster.workers)
-    _kill(worker)
+    hit = _kill(worker)
     await cluster.restart(worker)
+    return hit
 
 
-async def kill_worker_group(cluster: Cluster, source: random.Random) -> None:
+async def kill_worker_group(cluster: Cluster, source: random.Random) -> bool:
     """kill -9 of a worker with everything below it, as a container is killed."""
     worker = source.choice(cluster.workers)
+    children = []
     with suppress(psutil.NoSuchProcess):
-        for process in [
-            *psutil.Process(worker.pid).children(recursive=True),
-            psutil.Process(worker.pid),
-        ]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        children = psutil.Process(worker.pid).children(recursive=True)
+    for process in children:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    hit = _kill(worker)
     await cluster.restart(worker)
+    return hit
 
 
-async def kill_api(cluster: Cluster, source: random.Random) -> None:
+async def kill_api(cluster: Cluster, source: random.Random, *, victim: int | None = None) -> bool:
     """kill -9 of an API, with requests and feeds in the middle."""
-    api = source.choice(cluster.apis)
-    _kill(api)
+    api = source.choice(cluster.apis) if victim is None else cluster.apis[victim]
+    hit = _kill(api)
     await cluster.restart(api)
+    return hit
 
 
-async def freeze_worker(cluster: Cluster, source: random.Random) -> None:
+async def freeze_worker(cluster: Cluster, source: random.Random) -> bool:
     """A worker stands still for two leases and goes on: its writes are stale by then."""
     worker = source.choice(cluster.workers)
     worker.send(signal.SIGSTOP)
     await asyncio.sleep(2 * LEASE_S)
     worker.send(signal.SIGCONT)
+    return True
 
 
-async def replace_worker(cluster: Cluster, source: random.Random) -> None:
+async def replace_worker(cluster: Cluster, source: random.Random) -> bool:
     """SIGTERM under load and a new one, as a rolling deploy does: no attempt is lost."""
     worker = source.choice(cluster.workers)
     worker.ask_to_stop()
@@ -86,91 +102,110 @@ async def replace_worker(cluster: Cluster, source: random.Random) -> None:
         while worker.is_running():  # noqa: ASYNC110 - no event of ours
             await asyncio.sleep(0.02)
     await cluster.restart(worker)
+    return True
 
 
-async def flush_redis(cluster: Cluster, _: random.Random) -> None:
+async def flush_redis(cluster: Cluster, _: random.Random) -> bool:
     """Every ring and queue is forgotten."""
     with suppress(RedisError), Redis.from_url(cluster.servers.identity.redis_url) as redis:
         redis.flushall()
+        return True
+    return False
 
 
-async def restart_redis(cluster: Cluster, source: random.Random) -> None:
+async def repeat_ring(cluster: Cluster, _: random.Random) -> bool:
+    """The same ring ten times."""
+    with suppress(RedisError), Redis.from_url(cluster.servers.identity.redis_url) as redis:
+        redis.lpush(RING_KEY, *[ring_message()] * 10)
+        return True
+    return False
+
+
+async def restart_redis(cluster: Cluster, source: random.Random) -> bool:
     """Redis dies and is back a moment later, empty."""
     cluster.valkey.kill()
     await asyncio.sleep(source.uniform(0, 2))
     await cluster.restart(cluster.valkey)
+    return True
 
 
-async def kill_subscriptions(cluster: Cluster, _: random.Random) -> None:
+async def kill_subscriptions(cluster: Cluster, _: random.Random) -> bool:
     """The pub/sub connections are cut under live websockets."""
     with suppress(RedisError), Redis.from_url(cluster.servers.identity.redis_url) as redis:
-        redis.client_kill_filter(_type="pubsub")
+        return int(redis.client_kill_filter(_type="pubsub")) > 0  # type: ignore[arg-type, unused-ignore]
+    return False
 
 
-async def reset_redis(cluster: Cluster, _: random.Random) -> None:
+async def reset_redis(cluster: Cluster, _: random.Random) -> bool:
     """All connections to Redis are reset."""
-    cluster.redis_proxy.reset_all()
+    return cluster.redis_proxy.reset_all() > 0
 
 
-async def swallow_redis(cluster: Cluster, source: random.Random) -> None:
+async def swallow_redis(cluster: Cluster, source: random.Random) -> bool:
     """Redis hears and says nothing for a while; connections stay."""
     cluster.redis_proxy.swallow(on=True)
     await asyncio.sleep(source.uniform(0.5, 3))
     cluster.redis_proxy.swallow(on=False)
+    return True
 
 
-async def half_open_redis(cluster: Cluster, _: random.Random) -> None:
+async def half_open_redis(cluster: Cluster, _: random.Random) -> bool:
     """Redis is gone behind connections that look alive."""
-    cluster.redis_proxy.half_open()
+    return cluster.redis_proxy.half_open() > 0
 
 
-async def restart_postgres(cluster: Cluster, _: random.Random) -> None:
+async def restart_postgres(cluster: Cluster, _: random.Random) -> bool:
     """Postgres restarts at once, as after `pg_ctl restart -m immediate`: it has to recover."""
     cluster.postgres.kill()
     await cluster.restart(cluster.postgres)
+    return True
 
 
-async def stop_postgres(cluster: Cluster, source: random.Random) -> None:
+async def stop_postgres(cluster: Cluster, source: random.Random) -> bool:
     """Postgres is away for longer than requests wait."""
     cluster.postgres.kill()
     await asyncio.sleep(source.uniform(1, 5))
     await cluster.restart(cluster.postgres)
+    return True
 
 
-async def reset_postgres(cluster: Cluster, _: random.Random) -> None:
+async def reset_postgres(cluster: Cluster, _: random.Random) -> bool:
     """All connections to Postgres are reset, whatever they are in the middle of."""
-    cluster.postgres_proxy.reset_all()
+    return cluster.postgres_proxy.reset_all() > 0
 
 
-async def reset_before_commit(cluster: Cluster, _: random.Random) -> None:
+async def reset_before_commit(cluster: Cluster, source: random.Random) -> bool:
     """A connection is lost on the way to COMMIT: nothing happened."""
-    cluster.postgres_proxy.reset_next_commit("before")
+    return await _cut_commit(cluster, source, "before")
 
 
-async def reset_after_commit(cluster: Cluster, _: random.Random) -> None:
+async def reset_after_commit(cluster: Cluster, source: random.Random) -> bool:
     """A connection is lost on the way back from COMMIT: it happened, and nobody was told."""
-    cluster.postgres_proxy.reset_next_commit("after")
+    return await _cut_commit(cluster, source, "after")
 
 
-async def swallow_postgres(cluster: Cluster, source: random.Random) -> None:
+async def swallow_postgres(cluster: Cluster, source: random.Random) -> bool:
     """Postgres hears and says nothing for a while; connections stay."""
     cluster.postgres_proxy.swallow(on=True)
     await asyncio.sleep(source.uniform(0.5, 3))
     cluster.postgres_proxy.swallow(on=False)
+    return True
 
 
-async def slow_postgres(cluster: Cluster, source: random.Random) -> None:
+async def slow_postgres(cluster: Cluster, source: random.Random) -> bool:
     """Every word to and from Postgres takes 50 ms."""
     cluster.postgres_proxy.latency_s = 0.05
     await asyncio.sleep(source.uniform(0.5, 2))
     cluster.postgres_proxy.latency_s = 0.0
+    return True
 
 
-async def drip_redis(cluster: Cluster, source: random.Random) -> None:
+async def drip_redis(cluster: Cluster, source: random.Random) -> bool:
     """Redis' words come 200 bytes at a time."""
     cluster.redis_proxy.drip_bytes = 200
     await asyncio.sleep(source.uniform(0.5, 2))
     cluster.redis_proxy.drip_bytes = 0
+    return True
 
 
 FAULTS: dict[str, Fault] = {
@@ -183,6 +218,7 @@ FAULTS: dict[str, Fault] = {
         freeze_worker,
         replace_worker,
         flush_redis,
+        repeat_ring,
         restart_redis,
         kill_subscriptions,
         reset_redis,
@@ -205,6 +241,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "api": ("kill_api",),
     "redis": (
         "flush_redis",
+        "repeat_ring",
         "restart_redis",
         "kill_subscriptions",
         "reset_redis",
@@ -224,6 +261,37 @@ KINDS: dict[str, tuple[str, ...]] = {
 """The main kinds; a mix takes them in turn, so that each gets its share."""
 
 
-def _kill(process: Process) -> None:
+@dataclass(frozen=True)
+class Injection:
+    """A fault that hit something, and from when to when it lasted."""
+
+    name: str
+    begin: datetime
+    end: datetime
+
+
+async def inject(name: str, cluster: Cluster, source: random.Random) -> Injection | None:
+    """Let a fault happen; None when there was nothing that it could have hit."""
+    begin = datetime.now(UTC)
+    hit = await FAULTS[name](cluster, source)
+    return Injection(name, begin, datetime.now(UTC)) if hit else None
+
+
+async def _cut_commit(cluster: Cluster, source: random.Random, moment: str) -> bool:
+    """Cut a COMMIT of an API or of a worker, whichever the seed says; wait until it happened."""
+    proxy, application = cluster.postgres_proxy, source.choice(("tsp api", "tsp worker"))
+    before = proxy.commits_reset[application, moment]
+    proxy.reset_next_commit(moment, of=application)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_VICTIM_WITHIN_S):
+            while proxy.commits_reset[application, moment] == before:  # noqa: ASYNC110 - a thread's
+                await asyncio.sleep(0.01)
+    proxy.reset_next_commit("")
+    return proxy.commits_reset[application, moment] > before
+
+
+def _kill(process: Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         psutil.Process(process.pid).kill()
+        return True
+    return False

@@ -1,6 +1,6 @@
 """Many faults of all kinds while jobs are submitted, cancelled and followed; then the verdict.
 
-`python -m tests.faults.mix --seed 1 --jobs 2000 --faults 300` is one part of `make soak`.
+`python -m tests.faults.mix --seeds 1 2 3 --jobs 2000 --faults 300` is one part of `make soak`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 
 from optimized_tsp.core.database import Database
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.faults import CAN_CRASH_JOBS, FAULTS, KINDS
-from tests.faults.oracle import Verdict, Witnesses, all_delivered, all_ended, judge, newest_position
-from tests.faults.traffic import Traffic, Watcher, client, register
+from tests.faults.faults import KINDS, Injection, inject
+from tests.faults.oracle import Verdict, Witnesses, judge, read_evidence
+from tests.faults.stories import all_delivered, all_ended, all_placed, newest_position
+from tests.faults.traffic import DOOMED, ODD_PATH, Traffic, Watcher, client, odd, register
 from tests.stack import public_folder
 from tests.webhooks.receiver import answer, receiver
 
@@ -40,19 +41,32 @@ _SUBMITTERS = 8
 _WATCHERS = 4
 _PAUSE_BETWEEN_FAULTS_S = (0.1, 1.5)
 _CANCELLED_SHARE = 0.05
-_RUNNING_AT_ONCE = 2
+_MIX = {"small": 69, "knapsack": 15, "second": 11, "long": 3, "abort": 1, "segfault": 1}
+"""Of a hundred jobs so many are of these kinds."""
 _SHOWN = 20
 
 
 @dataclass
 class Mix:
-    """What one run does: so many jobs, at least so many faults, from one seed."""
+    """What one run does: so many jobs, at least so many faults, from one seed.
+
+    Every main kind of faults gets its share; those that hit nothing do not count.
+    """
 
     seed: int
     jobs: int
     faults: int
-    injected: Counter[str] = field(default_factory=Counter)
+    injections: list[Injection] = field(default_factory=list)
     on_progress: Callable[[int, int], None] = lambda *_: None
+
+    @property
+    def injected(self) -> Counter[str]:
+        """How often each fault hit something."""
+        return Counter(injection.name for injection in self.injections)
+
+    def of_kind(self, kind: str) -> int:
+        """Faults of a main kind that hit something."""
+        return sum(self.injected[name] for name in KINDS[kind])
 
     async def run(self, cluster: Cluster) -> Verdict:
         """Traffic and faults side by side, then calm, then the judgement."""
@@ -73,29 +87,28 @@ class Mix:
             async with asyncio.TaskGroup() as group:
                 for watcher in witnesses.watchers:
                     group.create_task(
-                        watcher.watch(lambda w: bool(last) and _position(w) >= last[0])
+                        watcher.watch(lambda w: bool(last) and position_of(w) >= last[0])
                     )
                 injecting = group.create_task(self._inject(cluster, source, traffic))
                 await self._submit_all(traffic, injecting)
                 await injecting
-                await _calm(cluster, database)
+                await calm(cluster, database)
                 last.append(await newest_position(database))
-            return await judge(database, witnesses, crash_faults=self._crash_faults())
+            evidence = await read_evidence(database)
+            return judge(evidence, witnesses, self.injections, cluster.logs())
         finally:
             await database.close()
 
-    def _crash_faults(self) -> int:
-        """How many crashes the faults can explain: each may hit every running job."""
-        return _RUNNING_AT_ONCE * sum(self.injected[name] for name in CAN_CRASH_JOBS)
-
     async def _inject(self, cluster: Cluster, source: random.Random, traffic: Traffic) -> None:
         """Faults, kind after kind, until there were enough of them and enough jobs."""
-        kinds = itertools.cycle(KINDS.values())
-        while self.injected.total() < self.faults or len(traffic.accepted) < self.jobs:
-            name = source.choice(next(kinds))
-            await FAULTS[name](cluster, source)
-            self.injected[name] += 1
-            self.on_progress(len(traffic.accepted), self.injected.total())
+        share = -(-self.faults // len(KINDS))
+        for kind in itertools.cycle(KINDS):
+            if len(traffic.accepted) >= self.jobs and all(self.of_kind(k) >= share for k in KINDS):
+                break
+            injection = await inject(source.choice(KINDS[kind]), cluster, source)
+            if injection is not None:
+                self.injections.append(injection)
+            self.on_progress(len(traffic.accepted), len(self.injections))
             await asyncio.sleep(source.uniform(*_PAUSE_BETWEEN_FAULTS_S))
         for proxy in (cluster.postgres_proxy, cluster.redis_proxy):
             proxy.calm()
@@ -122,35 +135,40 @@ class Mix:
             await traffic.until_ended(http, path, job)
 
     def _body(self, source: random.Random, number: int) -> tuple[str, dict[str, Any]]:
-        """Mostly small tours, some that take a second, some knapsacks, a few that take longer."""
-        kind = source.choices(("small", "knapsack", "second", "long"), (70, 15, 12, 3))[0]
+        """Mostly small tours, some that take a second, some knapsacks, a few that take longer or
+        crash whatever happens."""
+        kind = source.choices(list(_MIX), list(_MIX.values()))[0]
+        names = {"name": f"{kind} {number}", "tags": {"kind": kind}}
+        if kind in {"abort", "segfault"}:
+            return ODD_PATH, odd(kind) | names | {"tags": DOOMED}
         if kind == "knapsack":
             items = [
                 {"value": source.randint(1, 99), "weight": source.randint(1, 99)} for _ in range(20)
             ]
             instance = {"items": items, "capacity": 300}
-            body = {"instance": instance, "tags": {"kind": kind}}
-            return "/knapsack_solver/v1/jobs", body
+            return "/knapsack_solver/v1/jobs", {"instance": instance, **names}
         nodes = {"small": 7, "second": 80, "long": 250}[kind]
         points = [[source.randint(0, 9_999), source.randint(0, 9_999)] for _ in range(nodes)]
         return "/tsp_solver/v1/jobs", {
             "tsp_instance": {"coordinates": points, "metric": "EUC_2D"},
             "optimization_parameters": {"timeout": 4 if kind == "long" else 20},
-            "name": f"{kind} {number}",
-            "tags": {"kind": kind},
+            **names,
         }
 
 
-def _position(watcher: Watcher) -> int:
+def position_of(watcher: Watcher) -> int:
+    """How far it has followed the feed."""
     return int(watcher.cursor, 16)
 
 
-async def _calm(cluster: Cluster, database: Database) -> None:
-    """Wait until every job has ended and every webhook is delivered."""
+async def calm(cluster: Cluster, database: Database) -> None:
+    """Wait until every job has ended and every event is in the feed and at the receiver."""
     async with asyncio.timeout(_CALM_S):
         await cluster.until_ready(_CALM_S)
         while not (  # noqa: ASYNC110 - no event of ours
-            await all_ended(database) and await all_delivered(database)
+            await all_ended(database)
+            and await all_delivered(database)
+            and await all_placed(database)
         ):
             await asyncio.sleep(0.2)
 
@@ -189,11 +207,11 @@ def _say(seed: int, mix: Mix, verdict: Verdict) -> None:
     out = sys.stdout
     out.write(
         f"seed {seed}: {verdict.jobs} jobs {verdict.statuses}, {verdict.events} events,"
-        f" {verdict.crashes} crashes rescued, {mix.injected.total()} faults\n"
+        f" {verdict.crashes} crashes, {len(mix.injections)} faults\n"
     )
     for kind, names in KINDS.items():
         counts = {name: mix.injected[name] for name in names}
-        out.write(f"    {kind}: {sum(counts.values())} {counts}\n")
+        out.write(f"    {kind}: {mix.of_kind(kind)} {counts}\n")
     out.writelines(f"    WRONG: {what}\n" for what in verdict.wrong[:_SHOWN])
     if len(verdict.wrong) > _SHOWN:
         out.write(f"    ... and {len(verdict.wrong) - _SHOWN} more\n")

@@ -6,9 +6,11 @@ It runs in a thread of its own, so that a test that waits does not hold up the t
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +20,9 @@ HOST = "127.0.0.1"
 _CHUNK = 65_536
 _DRIP_S = 0.02
 _START_TIMEOUT_S = 10.0
+
+# In Postgres' start-up message (protocol documentation, "StartupMessage").
+_APPLICATION = re.compile(rb"\0application_name\0([^\0]+)\0")
 
 # Linger 0: closing sends a reset instead of a polite end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -29,6 +34,8 @@ class Link:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
+    application: str = ""
+    """What a client of Postgres calls itself."""
     commit_seen: bool = False
     half_open: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -56,8 +63,10 @@ class FaultProxy:
         """New connections are reset at once."""
         self._flowing = threading.Event()
         self._flowing.set()
-        self._resets_commit: str | None = None
-        self.commits_reset = 0
+        self._resets_commit = ""
+        self._of_application = ""
+        self.commits_reset: Counter[tuple[str, str]] = Counter()
+        """How many COMMITs were cut, by application and moment."""
         self._links: set[Link] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -108,9 +117,18 @@ class FaultProxy:
         self._call(forget)
         return len(links)
 
-    def reset_next_commit(self, moment: str) -> None:
-        """Reset a connection at its next COMMIT: `before` it arrives, or `after` it was done."""
-        self._call(lambda: setattr(self, "_resets_commit", moment))
+    def reset_next_commit(self, moment: str, *, of: str = "") -> None:
+        """Reset a connection at its next COMMIT: `before` it arrives, or `after` it was done.
+
+        `of`: only a connection of this application (as Postgres knows it); empty is any.
+        """
+
+        def arm() -> None:
+            self._resets_commit, self._of_application = moment, of
+            for link in self._links:
+                link.commit_seen = False
+
+        self._call(arm)
 
     def calm(self) -> None:
         """Behave from now on."""
@@ -182,17 +200,17 @@ class FaultProxy:
 
     def _at_commit(self, link: Link, chunk: bytes, *, from_client: bool) -> bool:
         """Whether this is the moment to reset: the COMMIT itself, or the answer to it."""
-        if not self._resets_commit:
+        if from_client:
+            if found := _APPLICATION.search(chunk):
+                link.application = found[1].decode()
+            link.commit_seen = b"COMMIT;" in chunk
+        moment = self._resets_commit
+        at_moment = moment and link.commit_seen and from_client == (moment == "before")
+        if not at_moment or self._of_application not in {"", link.application}:
             return False
-        if from_client and b"COMMIT;" in chunk:
-            link.commit_seen = True
-            reset = self._resets_commit == "before"
-        else:
-            reset = not from_client and link.commit_seen
-        if reset:
-            self._resets_commit = None
-            self.commits_reset += 1
-        return reset
+        self._resets_commit = ""
+        self.commits_reset[link.application, moment] += 1
+        return True
 
     async def _write(self, writer: asyncio.StreamWriter, chunk: bytes) -> None:
         step = self.drip_bytes or len(chunk)

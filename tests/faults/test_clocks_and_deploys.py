@@ -16,8 +16,9 @@ from optimized_tsp.embedded.process import Process
 from optimized_tsp.embedded.service import worker_process
 from optimized_tsp.jobs.states import JobStatus
 from tests.faults.cluster import LEASE_S, Cluster
-from tests.faults.oracle import Stories
-from tests.faults.traffic import ODD_PATH, Traffic, odd
+from tests.faults.faults import kill_api
+from tests.faults.stories import Stories
+from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd, types_seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -75,6 +76,34 @@ async def test_the_job_of_a_worker_that_stood_still_is_rescued_and_its_late_writ
     after = await stories.tell(job)
     assert after.types == rescued.types
     assert after.job.completed_at == rescued.job.completed_at
+
+
+async def test_an_api_killed_under_requests_and_live_sockets_loses_nothing(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    job = await traffic.submit(http, odd("prove", gate=gate), ODD_PATH)
+    story = await stories.until(job, lambda story: "incumbent" in story.types, within_s=90)
+    watcher = Watcher(cluster, 0)  # on the first API
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watcher.watch(lambda w: types_seen(w, job)[-1:] == ["completed"]))
+        async with asyncio.timeout(15):
+            while types_seen(watcher, job) != story.types:  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.02)
+
+        submitting = [
+            group.create_task(traffic.submit(http, odd("prove"), ODD_PATH)) for _ in range(10)
+        ]
+        assert await kill_api(cluster, traffic.random, victim=0)
+        await asyncio.gather(*submitting)
+        gate.touch()
+
+    story = await stories.until_ended(job)
+    assert types_seen(watcher, job) == story.types
+    assert watcher.connections > 1
+    assert len(set(traffic.accepted)) == 11
+    for accepted in traffic.accepted:
+        assert (await stories.until_ended(accepted)).status is JobStatus.COMPLETED
 
 
 async def test_replacing_all_workers_under_load_fails_no_request_and_costs_no_attempt(

@@ -15,8 +15,8 @@ from optimized_tsp.embedded.service import api_process
 from optimized_tsp.events.bus import RING_KEY, ring_message
 from optimized_tsp.jobs.states import JobStatus
 from tests.faults.cluster import PLUGINS, Cluster
-from tests.faults.oracle import Stories
-from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd
+from tests.faults.stories import Stories
+from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd, types_seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -28,13 +28,13 @@ async def test_a_submission_whose_commit_is_cut_off_makes_one_job_when_it_is_rep
     cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, moment: str
 ) -> None:
     await stories.until_ended(await traffic.submit(http, odd("prove"), ODD_PATH))
-    before, cut = await stories.count(), cluster.postgres_proxy.commits_reset
+    before, cut = await stories.count(), cluster.postgres_proxy.commits_reset["tsp api", moment]
 
     for _ in range(10):
-        cluster.postgres_proxy.reset_next_commit(moment)
+        cluster.postgres_proxy.reset_next_commit(moment, of="tsp api")
         await traffic.submit(http, odd("prove"), ODD_PATH)
 
-    assert cluster.postgres_proxy.commits_reset > cut
+    assert cluster.postgres_proxy.commits_reset["tsp api", moment] == cut + 10
     assert await stories.count() == before + 10
     for job in traffic.accepted:
         assert (await stories.until_ended(job)).status is JobStatus.COMPLETED
@@ -44,11 +44,14 @@ async def test_a_submission_whose_commit_is_cut_off_makes_one_job_when_it_is_rep
 async def test_a_worker_whose_commits_are_cut_off_ends_each_job_once(
     cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, moment: str
 ) -> None:
-    jobs = [await traffic.submit(http, odd("prove"), ODD_PATH) for _ in range(10)]
+    proxy = cluster.postgres_proxy
+    cut = proxy.commits_reset["tsp worker", moment]
 
-    for job in jobs:
-        cluster.postgres_proxy.reset_next_commit(moment)
+    for round_ in range(10):
+        proxy.reset_next_commit(moment, of="tsp worker")
+        job = await traffic.submit(http, odd("prove"), ODD_PATH)
         story = await stories.until_ended(job)
+        assert proxy.commits_reset["tsp worker", moment] == cut + round_ + 1
         assert story.status is JobStatus.COMPLETED
         assert story.types.count("completed") == 1
         assert story.types[-1] == "completed"
@@ -70,7 +73,7 @@ async def test_an_api_killed_between_commit_and_ring_loses_neither_the_job_nor_i
     story = await stories.until_ended(newest["task_id"])
     assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
     async with asyncio.timeout(15):
-        await watcher.watch(lambda w: _types(w, newest["task_id"]) == story.types)
+        await watcher.watch(lambda w: types_seen(w, newest["task_id"]) == story.types)
 
 
 async def test_the_same_ring_ten_times_runs_a_job_once(
@@ -103,11 +106,3 @@ async def _start_doomed(cluster: Cluster) -> tuple[Process, int]:
             assert api.is_running(), api.last_words()
             await asyncio.sleep(0.02)
     return api, port
-
-
-def _types(watcher: Watcher, job: str) -> list[str]:
-    return [
-        str(event["type"]).removeprefix("job.")
-        for event in watcher.events
-        if event["task_id"] == job
-    ]

@@ -15,7 +15,7 @@ import pytest
 from optimized_tsp.core.database import Database
 from optimized_tsp.jobs.states import JobStatus
 from tests.faults.cluster import running_cluster
-from tests.faults.oracle import Stories
+from tests.faults.stories import Stories
 from tests.faults.traffic import ODD_PATH, client, odd
 from tests.stack import public_folder
 

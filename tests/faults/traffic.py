@@ -22,6 +22,8 @@ from tests.faults.cluster import Cluster
 from tests.webhooks.receiver import Receiver
 
 PATIENCE_S = 180.0
+DOOMED = {"kind": "doomed"}
+"""Tags of jobs whose solver crashes whatever happens."""
 _PAUSE_S = 0.1
 _REQUEST_TIMEOUT_S = 15.0
 _TRY_LATER = frozenset(
@@ -36,9 +38,16 @@ class Traffic:
     cluster: Cluster
     random: random.Random
     accepted: list[str] = field(default_factory=list)
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What was submitted, by job."""
     cancelled: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     """Answers that no fault excuses."""
+
+    @property
+    def doomed(self) -> set[str]:
+        """Jobs whose solver crashes whatever happens."""
+        return {job for job, body in self.bodies.items() if body.get("tags") == DOOMED}
 
     async def submit(self, client: httpx.AsyncClient, body: dict[str, Any], path: str) -> str:
         """Submit until it is accepted; repeats carry the same key, so there is one job."""
@@ -46,6 +55,7 @@ class Traffic:
         answer = await self._insist(client, "POST", path, json=body, headers=key)
         job = str(answer.json()["task_id"])
         self.accepted.append(job)
+        self.bodies[job] = body
         return job
 
     async def cancel(self, client: httpx.AsyncClient, path: str, job: str) -> None:
@@ -136,3 +146,12 @@ class Watcher:
         if message["type"] == "event":
             self.events.append(message["event"])
             self.cursor = message["event"]["cursor"]
+
+
+def types_seen(watcher: Watcher, job: str) -> list[str]:
+    """What a client was told of one job."""
+    return [
+        str(event["type"]).removeprefix("job.")
+        for event in watcher.events
+        if event["task_id"] == job
+    ]

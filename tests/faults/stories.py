@@ -1,0 +1,87 @@
+"""Looks at single jobs of a cluster, and waits for what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from optimized_tsp.core.database import Database
+from optimized_tsp.jobs.models import Job
+from optimized_tsp.jobs.states import TERMINAL, JobStatus
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is stored about one job."""
+
+    job: Job
+    types: list[str]
+
+    @property
+    def status(self) -> JobStatus:
+        return JobStatus(self.job.status)
+
+
+class Stories:
+    """Looks at single jobs, and waits for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tell(self, job_id: str) -> Story:
+        async with self._database.read() as session:
+            job = (await session.scalars(select(Job).where(Job.id == UUID(job_id)))).one()
+            types = await session.scalars(
+                text("SELECT type FROM events WHERE job_id = :id ORDER BY seq"), {"id": job.id}
+            )
+            return Story(job, [event.removeprefix("job.") for event in types])
+
+    async def until(
+        self, job_id: str, wanted: Callable[[Story], bool], within_s: float = 30.0
+    ) -> Story:
+        """Wait until the job's story is as wanted; fail with the story when it is not in time."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not wanted(story := await self.tell(job_id)):
+            assert asyncio.get_running_loop().time() < deadline, (story.status, story.types)
+            await asyncio.sleep(0.02)
+        return story
+
+    async def until_ended(self, job_id: str, within_s: float = 30.0) -> Story:
+        return await self.until(job_id, lambda story: story.status in TERMINAL, within_s)
+
+    async def count(self) -> int:
+        """Jobs there are."""
+        async with self._database.read() as session:
+            return int(await session.scalar(text("SELECT count(*) FROM jobs")) or 0)
+
+
+async def all_ended(database: Database) -> bool:
+    """Whether no job waits or runs."""
+    active = "SELECT count(*) FROM jobs WHERE status IN ('Submitted', 'Running')"
+    async with database.read() as session:
+        return not await session.scalar(text(active))
+
+
+async def all_delivered(database: Database) -> bool:
+    """Whether no webhook is owed any more."""
+    owed = (
+        "SELECT count(*) FROM webhook_deliveries WHERE delivered_at IS NULL AND failed_at IS NULL"
+    )
+    async with database.read() as session:
+        return not await session.scalar(text(owed))
+
+
+async def all_placed(database: Database) -> bool:
+    """Whether every event has its place in the feed, which APIs give."""
+    async with database.read() as session:
+        return not await session.scalar(text("SELECT count(*) FROM events WHERE position IS NULL"))
+
+
+async def newest_position(database: Database) -> int:
+    """The feed's last position."""
+    async with database.read() as session:
+        return int(await session.scalar(text("SELECT max(position) FROM events")) or 0)
