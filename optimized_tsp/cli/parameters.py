@@ -89,4 +89,7 @@ def read_initial_tour(file: Path) -> Any:
         raise CommandError(f"{file} is not JSON: {error.msg}", ExitCode.USAGE) from None
     except TsplibError as error:
         raise CommandError(f"{file} is no tour: {error}", ExitCode.USAGE) from None
-    return tour.get("node_order") if isinstance(tour, dict) else tour
+    nodes = tour.get("node_order") if isinstance(tour, dict) else tour
+    if not isinstance(nodes, list):
+        raise CommandError(f"{file} holds no list of nodes and no solution", ExitCode.USAGE)
+    return nodes

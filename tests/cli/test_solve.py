@@ -183,3 +183,29 @@ def test_ctrl_c_stops_and_keeps_the_best_solution(cli: Cli, columns: int) -> Non
     assert "status       feasible (cancelled)" in screen.lines
     assert "cost         7" in screen.lines
     assert screen.cursor_visible
+
+
+def test_a_tour_of_before_is_where_the_next_solve_begins(cli: Cli, tmp_path: Path) -> None:
+    tour, problem = tmp_path / "t.tour", cli.file("square.tsp", TSPLIB)
+    cli.run("solve", problem, "--tour", str(tour))
+
+    ended = cli.run(
+        *("solve", problem, "--initial-tour", str(tour), "--engine", "cp_sat", "--json"),
+        *("--threads", "1", "--gap-limit", "0", "--deterministic"),
+    )
+    assert ended.code == 0
+    assert ended.json["cost"] == 48
+    assert ended.json["statistics"]["reproducible"] is True
+
+    other = cli.run("solve", cli.file("t.json", TRIANGLE), "--initial-tour", str(tour))
+    assert other.code == 2
+    assert "initial_tour" in other.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("t.tour", "TYPE : TSP"), ("t.json", "[0, 1"), ("t.json", '{"cost": 1}')]
+)
+def test_a_file_without_a_tour_is_no_initial_tour(cli: Cli, name: str, content: str) -> None:
+    initial = cli.file(name, content)
+    problem = cli.file("square.tsp", TSPLIB)
+    assert cli.run("solve", problem, "--initial-tour", initial).code == 2

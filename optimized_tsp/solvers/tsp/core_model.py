@@ -11,7 +11,7 @@ problem", 1954; on cores of small reduced cost it beats `add_circuit` on the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,50 +20,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
+from optimized_tsp.solvers.tsp.core import Core
 from optimized_tsp.solvers.tsp.cp_sat import BoolArray, CpSatResult, CpSatRun, settle
 from optimized_tsp.solvers.tsp.search import Search
 
-__all__ = ["Core", "Row", "solve_core"]
+__all__ = ["solve_core"]
 
 _REMEMBERED = 8
 """Solutions of a round whose circles are looked at: the last ones are the best."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`sum(coefficients * x[edges]) >= least` holds for every tour."""
-
-    edges: IntArray
-    coefficients: IntArray
-    least: int
-
-
-@dataclass(frozen=True, slots=True)
-class Core:
-    """Undirected edges `tails`-`heads` of a graph, their costs, and what every tour obeys.
-
-    `forced` edges (numbers) are in every tour. Tours of the core may cost `left_out` more than the
-    costs say.
-    """
-
-    num_nodes: int
-    tails: IntArray
-    heads: IntArray
-    costs: IntArray
-    rows: Sequence[Row] = ()
-    forced: Sequence[int] = ()
-    left_out: int = 0
-
-    def edges_of(self, order: IntArray) -> BoolArray:
-        """Which edges of the core a tour uses."""
-        used: BoolArray = np.isin(
-            self._keys(self.tails, self.heads), self._keys(order, np.roll(order, -1))
-        )
-        return used
-
-    def _keys(self, a: IntArray, b: IntArray) -> IntArray:
-        keys: IntArray = np.minimum(a, b) * self.num_nodes + np.maximum(a, b)
-        return keys
 
 
 def solve_core(

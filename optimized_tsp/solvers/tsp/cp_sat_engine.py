@@ -9,7 +9,8 @@ import numpy as np
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.circuit_model import solve_circuit
-from optimized_tsp.solvers.tsp.core_model import Core, solve_core
+from optimized_tsp.solvers.tsp.core import Core
+from optimized_tsp.solvers.tsp.core_model import solve_core
 from optimized_tsp.solvers.tsp.cp_sat import CpSatResult
 from optimized_tsp.solvers.tsp.search import Search
 

@@ -10,12 +10,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from optimized_tsp.solvers.tsp.cp_sat_engine import (
-    is_worth_a_model,
-    settle_arcs,
-    settle_core,
-    symmetric_core,
-)
 from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.held_karp_core import HeldKarpCore
 from optimized_tsp.solvers.tsp.plan import Plan
@@ -51,10 +45,12 @@ def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
 
 def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
     """CP-SAT on all arcs of a graph too large for anything else, if it is not too large for it."""
+    from optimized_tsp.solvers.tsp import cp_sat_engine
+
     search.note("engine", "cp_sat")
     source, target = graph.arcs()
-    if is_worth_a_model(search, len(source)):
-        settle_arcs(search, source, target, seed=plan.seed)
+    if cp_sat_engine.is_worth_a_model(search, len(source)):
+        cp_sat_engine.settle_arcs(search, source, target, seed=plan.seed)
 
 
 class _Proof:
@@ -97,10 +93,12 @@ class _Proof:
 
     def _find_any_tour(self) -> None:
         """A first tour where heuristics find none, or the proof that there is none."""
+        from optimized_tsp.solvers.tsp import cp_sat_engine
+
         search = self._search
         source, target = self._graph.arcs()
-        if is_worth_a_model(search, len(source)):
-            settle_arcs(
+        if cp_sat_engine.is_worth_a_model(search, len(source)):
+            cp_sat_engine.settle_arcs(
                 search,
                 source,
                 target,
@@ -152,13 +150,15 @@ class _Proof:
 
     def _settle_core(self) -> bool:
         """On the core of the relaxation; False where there is none or it is too large."""
+        from optimized_tsp.solvers.tsp import cp_sat_engine
+
         search, root = self._search, self._root
         if root is None:
             return False
         core = root.core()
-        if core is None or not is_worth_a_model(search, len(core.costs)):
+        if core is None or not cp_sat_engine.is_worth_a_model(search, len(core.costs)):
             return False
-        settle_core(
+        cp_sat_engine.settle_core(
             search,
             core,
             seed=self._plan.seed,
@@ -170,19 +170,21 @@ class _Proof:
 
     def _settle_arcs(self) -> bool:
         """On what the Held-Karp bound leaves; False where it is too much for a model."""
+        from optimized_tsp.solvers.tsp import cp_sat_engine
+
         search = self._search
         if self._held_karp is None:
             self._held_karp = HeldKarpCore(search, self._graph)
         source, target = self._held_karp.open_arcs()
-        if search.over() or not is_worth_a_model(search, len(source)):
+        if search.over() or not cp_sat_engine.is_worth_a_model(search, len(source)):
             return False
         outdated, seed = self._outdated(), self._plan.seed
         if not self._graph.symmetric or search.tour is None:
-            settle_arcs(search, source, target, seed=seed, outdated=outdated)
+            cp_sat_engine.settle_arcs(search, source, target, seed=seed, outdated=outdated)
             return True
-        settle_core(
+        cp_sat_engine.settle_core(
             search,
-            symmetric_core(search, source, target),
+            cp_sat_engine.symmetric_core(search, source, target),
             seed=seed,
             hint=search.tour,
             offer=search.offer_tour,

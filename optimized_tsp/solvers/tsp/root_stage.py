@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optimized_tsp.solvers.tsp.core_model import Core, Row
+from optimized_tsp.solvers.tsp.core import Core, Row
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.relaxation import RootListener, RootRelaxation, RootStatistics
 from optimized_tsp.solvers.tsp.search import Search
