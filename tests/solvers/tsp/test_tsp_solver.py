@@ -164,7 +164,7 @@ def test_the_bundled_example_is_proven_while_people_watch() -> None:
     assert sum(report.solution is None for report in reports) >= 3
 
 
-@pytest.mark.parametrize("count", [1_000, 5_000, 12_000])
+@pytest.mark.parametrize("count", [1_000, 5_000, 20_000])
 @pytest.mark.parametrize("timeout", [0.2, 2.0])
 def test_time_limits_hold_and_a_tour_is_there(count: int, timeout: float) -> None:
     instance = points(count)
@@ -184,14 +184,14 @@ def test_time_limits_hold_for_a_million_edges() -> None:
     began = time.monotonic()
     outcome = solve(instance, timeout=4.0)
     assert time.monotonic() - began < 5.0
-    assert outcome.solution_status is SolutionStatus.FEASIBLE
+    assert outcome.solution is not None
     assert outcome.lower_bound is not None
 
 
 @pytest.mark.parametrize("delay", [0.3, 3.0])
-@pytest.mark.parametrize("instance", [points(300), points(1_000)], ids=["300", "1000"])
-def test_a_cancel_is_heard_in_every_phase(instance: TspInstance, delay: float) -> None:
-    stop = threading.Event()
+@pytest.mark.parametrize("count", [300, 1_000, 20_000])
+def test_a_cancel_is_heard_in_every_phase(count: int, delay: float) -> None:
+    instance, stop = points(count), threading.Event()
     timer = threading.Timer(delay, stop.set)
     timer.start()
     began = time.monotonic()
