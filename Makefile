@@ -9,7 +9,7 @@ UV_COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate
 	--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 	--custom-compile-command "make lock"
 
-.PHONY: help run test test-browser test-privileged fuzz openapi check check-compose bench bench-engine bench-service bench-throughput bench-feed bench-interrupts bench-webhooks soak lock format clean
+.PHONY: help run test test-browser test-privileged fuzz openapi check check-compose bench bench-engine bench-service bench-throughput bench-feed bench-stalled bench-interrupts bench-webhooks soak lock format clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -81,8 +81,11 @@ bench-service: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the service
 bench-throughput: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure how much the service takes: submissions, drain, lists, idle.
 	@exec $(BIN)/python -m benchmarks.throughput $(ARGS)
 
-bench-feed: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the feed with 10,000 clients (ARGS="--restart" or "--stalled 100").
+bench-feed: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure the feed with 10,000 clients (ARGS="--restart" kills the API).
 	@exec $(BIN)/python -m benchmarks.feed $(ARGS)
+
+bench-stalled: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure what clients of the feed that stopped reading cost others.
+	@exec $(BIN)/python -m benchmarks.stalled $(ARGS)
 
 bench-interrupts: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure how fast a solve is cancelled, and rescued after kill -9.
 	@exec $(BIN)/python -m benchmarks.interrupts $(ARGS)

@@ -101,7 +101,7 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
         deadline = time.monotonic() + _PATIENCE_S
         while listeners.terminal_events() < jobs * clients and time.monotonic() < deadline:
             time.sleep(0.2)
-        api_mib = _api(base_url).memory_info().rss / 2**20
+        api_mib = api_process(base_url).memory_info().rss / 2**20
         results = listeners.end()
     return Result(
         clients=clients,
@@ -125,7 +125,7 @@ async def _submit(
     async with httpx.AsyncClient(base_url=base_url, timeout=30) as client:
         for number in range(jobs):
             if restart and number == jobs // 2:
-                _api(base_url).kill()
+                api_process(base_url).kill()
             await _insist(client)
             most = max(most, _connections(base_url, postgres_port))
             await asyncio.sleep(1 / rate)
@@ -143,7 +143,7 @@ async def _insist(client: httpx.AsyncClient) -> None:
     raise SystemExit("the service takes no jobs")
 
 
-def _api(base_url: str) -> psutil.Process:
+def api_process(base_url: str) -> psutil.Process:
     """The API's process, found by its port."""
     port = int(base_url.rsplit(":", 1)[1])
     for process in psutil.process_iter(["cmdline"]):
@@ -158,7 +158,7 @@ def _api(base_url: str) -> psutil.Process:
 
 def _connections(base_url: str, postgres_port: int) -> int:
     try:
-        connections = _api(base_url).net_connections("tcp")
+        connections = api_process(base_url).net_connections("tcp")
     except (SystemExit, psutil.NoSuchProcess):
         return 0
     return sum(bool(c.raddr) and c.raddr.port == postgres_port for c in connections)
