@@ -141,11 +141,7 @@ def test_sixty_points_are_proven_and_reported_on_the_way() -> None:
     outcome = solve(points(60), reports=reports)
     assert outcome.solution_status is SolutionStatus.OPTIMAL
     assert outcome.statistics is not None
-    assert (
-        outcome.statistics["root_bound"]
-        <= outcome.cost
-        <= outcome.statistics["first_tour_cost"]
-    )
+    assert outcome.statistics["root_bound"] <= outcome.cost <= outcome.statistics["first_tour_cost"]
     assert sum(report.solution is None for report in reports) >= 2
 
 
