@@ -29,6 +29,8 @@ __all__ = ["TourStage"]
 _BEFORE_PROOF_S_PER_NODE = 1e-3
 _BEFORE_PROOF_S_AT_MOST = 5.0
 _BEFORE_PROOF_SHARE = 0.1
+_BESIDE_PROOF_S_PER_NODE = 1e-2
+_BESIDE_PROOF_S_AT_MOST = 10.0
 _BEFORE_PROOF_KICKS_PER_NODE = 10
 
 _TURN_S = 0.05
@@ -68,12 +70,15 @@ class TourStage:
         seconds = min(_BEFORE_PROOF_S_PER_NODE * nodes, _BEFORE_PROOF_S_AT_MOST)
         seconds = min(seconds, _BEFORE_PROOF_SHARE * self._search.remaining())
         self._improve(
-            self._search.over, seconds=seconds, kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE
+            self._search.over,
+            seconds=seconds,
+            call_threads=self._plan.threads,
+            kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE,
         )
 
     def finish(self) -> None:
         """Better tours with all threads until the search is over; nothing else is left to do."""
-        self._improve(self._search.over)
+        self._improve(self._search.over, call_threads=self._plan.threads)
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -87,7 +92,7 @@ class TourStage:
             return done.is_set() or self._search.over()
 
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tours") as executor:
-            executor.submit(self._improve, give_up, alone=False)
+            executor.submit(self._improve_beside, give_up)
             try:
                 yield
             finally:
@@ -98,7 +103,7 @@ class TourStage:
         now = time.monotonic()
         if self._plan.threads > 1 or self._plan.deterministic or now < self._turn_due:
             return
-        self._improve(self._search.over, seconds=_TURN_S, alone=False)
+        self._improve(self._search.over, seconds=_TURN_S)
         self._turn_due = time.monotonic() + _TURN_S / _TURNS_SHARE
 
     @property
@@ -108,19 +113,26 @@ class TourStage:
         idle_s = search.elapsed() - float(search.statistics.get("time_to_best_s", 0.0))
         return idle_s > max(_PATIENCE_AT_LEAST_S, _PATIENCE * search.elapsed())
 
+    def _improve_beside(self, give_up: Callable[[], bool]) -> None:
+        """fast-tsp for a while, in a process of its own; then our own search for good."""
+        seconds = min(_BESIDE_PROOF_S_PER_NODE * self._graph.num_nodes, _BESIDE_PROOF_S_AT_MOST)
+        if not self._plan.deterministic:
+            self._improve(give_up, seconds=seconds, call_threads=1)
+        self._improve(give_up)
+
     def _improve(
         self,
         give_up: Callable[[], bool],
         *,
         seconds: float = math.inf,
-        alone: bool = True,
+        call_threads: int = 0,
         kicks_per_node: int | None = None,
     ) -> None:
         if self._tours is None:
             return
         kicks = {} if kicks_per_node is None else {"kicks_per_node": kicks_per_node}
         try:
-            self._tours.improve(give_up, seconds=seconds, alone=alone, **kicks)
+            self._tours.improve(give_up, seconds=seconds, call_threads=call_threads, **kicks)
         except Exception as error:  # noqa: BLE001 - noted; it costs nothing but better tours
             self._fail(error)
 

@@ -102,13 +102,13 @@ class TourSearch:
         give_up: Callable[[], bool],
         *,
         seconds: float = math.inf,
-        alone: bool = True,
+        call_threads: int = 0,
         kicks_per_node: int = _ALL_KICKS_PER_NODE,
     ) -> None:
         """Ever better tours until `give_up()`, which is asked several times a second.
 
-        With `alone`, nothing else works on the search: fast-tsp may have all threads. Ends after so
-        many `seconds`; a deterministic plan instead after so many kicks.
+        First, one call of fast-tsp with so many threads, if any: it tells what it has found only at
+        its end. Ends after so many `seconds`; a deterministic plan instead after so many kicks.
         """
         if self._graph.num_nodes < FEWEST_NODES:
             return
@@ -122,7 +122,7 @@ class TourSearch:
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
-        call = self._start_call(ends) if alone else None
+        call = self._start_call(ends, call_threads) if call_threads else None
         if call is not None:
             try:
                 self._choose_neighbours(local)
@@ -219,7 +219,7 @@ class TourSearch:
         local.restart(self._nodes_of(tour))
         self._cost = cost
 
-    def _start_call(self, ends: float) -> FastTspCall | None:
+    def _start_call(self, ends: float, threads: int) -> FastTspCall | None:
         """One call of fast-tsp for all the time until then, where it is worth it."""
         graph = self._graph
         nodes = graph.num_nodes if graph.symmetric else 2 * graph.num_nodes
@@ -229,7 +229,7 @@ class TourSearch:
         if nodes not in _CALL_NODES or ends < time.monotonic() + preparing:
             return None
         weights = scaled_weights(self._rule, self._longest(), complete=graph.complete)
-        return FastTspCall(weights, ends, self._plan.threads)
+        return FastTspCall(weights, ends, threads)
 
     def _take(self, call: FastTspCall) -> None:
         order = call.result()
