@@ -12,7 +12,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
-from optimized_tsp.solvers.tsp.cp_sat import CpSatResult, CpSatRun, settle
+from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits, CpSatResult, CpSatRun, settle
 from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["solve_circuit"]
@@ -22,12 +22,10 @@ def solve_circuit(
     search: Search,
     source: IntArray,
     target: IntArray,
-    *,
-    seed: int,
+    limits: CpSatLimits,
     on_bound: Callable[[int], None],
-    outdated: Callable[[], bool],
 ) -> CpSatResult:
-    """Search tours on these arcs until it is settled, `outdated()`, or the search is over.
+    """Search tours on these arcs until it is settled, a limit is reached, or the search is over.
 
     The best tour so far is the hint; its arcs should be among the given ones. `on_bound` gets
     rising lower bounds of tours on these arcs. For when it returns see `cp_sat.settle`.
@@ -37,14 +35,14 @@ def solve_circuit(
     costs = search.graph.between(source, target)
     least = np.full(search.graph.num_nodes, NO_EDGE)
     np.minimum.at(least, source, costs)
-    run = CpSatRun(search, seed=seed, left_out=int(least.sum()), on_bound=on_bound)
+    run = CpSatRun(search, limits, left_out=int(least.sum()), on_bound=on_bound)
 
     def work() -> CpSatResult:
         model, literals = _circuit(search, source, target, costs - least[source])
         result = run.solve(model, literals, lambda used: _offer(search, source[used], target[used]))
         return result or CpSatResult()
 
-    return settle(search, run, work, outdated)
+    return settle(search, run, work)
 
 
 def _circuit(

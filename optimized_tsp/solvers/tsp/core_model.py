@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.core import Core
-from optimized_tsp.solvers.tsp.cp_sat import BoolArray, CpSatResult, CpSatRun, settle
+from optimized_tsp.solvers.tsp.cp_sat import BoolArray, CpSatLimits, CpSatResult, CpSatRun, settle
 from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["solve_core"]
@@ -34,19 +34,18 @@ def solve_core(
     search: Search,
     core: Core,
     hint: IntArray | None,
+    limits: CpSatLimits,
     *,
-    seed: int,
     offer: Callable[[IntArray], object],
     on_bound: Callable[[int], None],
-    outdated: Callable[[], bool],
 ) -> CpSatResult:
-    """Search tours of the core until it is settled, `outdated()`, or the search is over.
+    """Search tours of the core until it is settled, a limit is reached, or the search is over.
 
     `hint` is a tour of the core's graph, best among its edges. `offer` gets tours (orders of its
     nodes), `on_bound` rising lower bounds of tours of the core. For when it returns see
     `cp_sat.settle`.
     """
-    run = CpSatRun(search, seed=seed, left_out=core.left_out, on_bound=on_bound)
+    run = CpSatRun(search, limits, left_out=core.left_out, on_bound=on_bound)
     rounds = _Rounds(core, run, offer)
 
     def work() -> CpSatResult:
@@ -54,7 +53,7 @@ def solve_core(
         return rounds.solve()
 
     try:
-        return settle(search, run, work, outdated)
+        return settle(search, run, work)
     finally:
         search.add_to("cp_sat_rounds", rounds.count)
 

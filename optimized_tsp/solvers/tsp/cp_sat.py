@@ -22,7 +22,7 @@ from ortools.sat.python import cp_model
 
 from optimized_tsp.solvers.tsp.search import Search
 
-__all__ = ["BoolArray", "CpSatResult", "CpSatRun", "settle"]
+__all__ = ["BoolArray", "CpSatLimits", "CpSatResult", "CpSatRun", "settle"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -30,6 +30,24 @@ _POLL_S = 0.02
 _GRACE_S = 0.25
 _SHORTEST_S = 0.01
 _EXACT_DOUBLE = 2.0**50
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class CpSatLimits:
+    """The seed of a run, and when it ends beside the end of the search.
+
+    `outdated` is asked many times a second; `work` is in CP-SAT's deterministic seconds, the same
+    on every machine; `first_only` ends a run with its first solution.
+    """
+
+    seed: int
+    outdated: Callable[[], bool] = _never
+    work: float | None = None
+    first_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +69,24 @@ class CpSatRun:
     """
 
     def __init__(
-        self, search: Search, *, seed: int, left_out: int, on_bound: Callable[[int], None]
+        self,
+        search: Search,
+        limits: CpSatLimits,
+        *,
+        left_out: int,
+        on_bound: Callable[[int], None],
     ) -> None:
         self.stopped = False
         self._search = search
-        self._seed = seed
+        self._limits = limits
         self._left_out = left_out
         self._on_bound = on_bound
         self._left = False
         self._solver = cp_model.CpSolver()
+
+    def outdated(self) -> bool:
+        """Whether what it works on is of no interest any more."""
+        return self._limits.outdated()
 
     def stop(self) -> None:
         """Ask to stop; again and again, since one that comes too early is lost."""
@@ -86,7 +113,10 @@ class CpSatRun:
         parameters = solver.parameters
         parameters.num_workers = 1
         parameters.linearization_level = 2
-        parameters.random_seed = self._seed
+        parameters.random_seed = self._limits.seed
+        parameters.stop_after_first_solution = self._limits.first_only
+        if self._limits.work is not None:
+            parameters.max_deterministic_time = self._limits.work
         parameters.max_time_in_seconds = max(_SHORTEST_S, self._search.remaining())
         solver.best_bound_callback = self._take_bound
         status = solver.solve(model, _Listener(literals, self._unless_left(on_solution)))
@@ -131,19 +161,18 @@ def settle(
     search: Search,
     run: CpSatRun,
     work: Callable[[], CpSatResult],
-    outdated: Callable[[], bool],
 ) -> CpSatResult:
     """The result of `work`, which uses `run`; an empty one when the search is over before.
 
-    Returns within half a second of the end of the search, or of `outdated()` becoming true: what
-    CP-SAT is still busy with then is left behind, unheard.
+    Returns within half a second of the end of the search, or of its being outdated: what CP-SAT is
+    still busy with then is left behind, unheard.
     """
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cp-sat")
     result = executor.submit(work)
     executor.shutdown(wait=False)
     leave_at = math.inf
     while not result.done() and time.monotonic() < leave_at:
-        if search.over() or outdated():
+        if search.over() or run.outdated():
             run.stop()
             leave_at = min(leave_at, time.monotonic() + _GRACE_S)
         wait([result], timeout=_POLL_S)

@@ -11,7 +11,7 @@ from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.circuit_model import solve_circuit
 from optimized_tsp.solvers.tsp.core import Core
 from optimized_tsp.solvers.tsp.core_model import solve_core
-from optimized_tsp.solvers.tsp.cp_sat import CpSatResult
+from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits, CpSatResult
 from optimized_tsp.solvers.tsp.search import Search
 
 __all__ = ["is_worth_a_model", "settle_arcs", "settle_core", "symmetric_core"]
@@ -23,10 +23,6 @@ _MOST_ARCS = 500_000
 """Arcs a CP-SAT model may have however much time there is: about 1 GB."""
 
 
-def _never() -> bool:
-    return False
-
-
 def is_worth_a_model(search: Search, num_arcs: int) -> bool:
     """Whether a model of so many arcs can be built in a small part of what is left."""
     return num_arcs <= min(_MOST_ARCS, _ARCS_PER_SECOND * search.remaining())
@@ -36,28 +32,23 @@ def settle_arcs(
     search: Search,
     source: IntArray,
     target: IntArray,
-    *,
-    seed: int,
-    outdated: Callable[[], bool] = _never,
+    limits: CpSatLimits,
 ) -> None:
     """A circuit through directed arcs that hold every tour cheaper than the best one known."""
     _settle(
         search,
         len(source),
-        lambda on_bound: solve_circuit(
-            search, source, target, seed=seed, on_bound=on_bound, outdated=outdated
-        ),
+        lambda on_bound: solve_circuit(search, source, target, limits, on_bound),
     )
 
 
 def settle_core(
     search: Search,
     core: Core,
+    limits: CpSatLimits,
     *,
-    seed: int,
     hint: IntArray | None,
     offer: Callable[[IntArray], object],
-    outdated: Callable[[], bool] = _never,
 ) -> None:
     """Undirected edges that hold every tour cheaper than the best one known.
 
@@ -66,9 +57,7 @@ def settle_core(
     _settle(
         search,
         len(core.costs),
-        lambda on_bound: solve_core(
-            search, core, hint, seed=seed, offer=offer, on_bound=on_bound, outdated=outdated
-        ),
+        lambda on_bound: solve_core(search, core, hint, limits, offer=offer, on_bound=on_bound),
     )
 
 

@@ -17,6 +17,7 @@ from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.tour_stage import TourStage
 
 if TYPE_CHECKING:
+    from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits
     from optimized_tsp.solvers.tsp.root_stage import RootStage
 
 __all__ = ["settle_sparse", "solve_dense"]
@@ -26,6 +27,9 @@ _MUCH_BETTER = 0.7
 
 _MOST_NODES = 1_000
 """Of the search tree in a deterministic solve."""
+
+_MOST_WORK = 60.0
+"""Of one CP-SAT run in a deterministic solve: deterministic seconds, about as long as real ones."""
 
 
 def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
@@ -46,11 +50,13 @@ def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
 def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
     """CP-SAT on all arcs of a graph too large for anything else, if it is not too large for it."""
     from optimized_tsp.solvers.tsp import cp_sat_engine
+    from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits
 
     search.note("engine", "cp_sat")
     source, target = graph.arcs()
     if cp_sat_engine.is_worth_a_model(search, len(source)):
-        cp_sat_engine.settle_arcs(search, source, target, seed=plan.seed)
+        work = _MOST_WORK if plan.deterministic else None
+        cp_sat_engine.settle_arcs(search, source, target, CpSatLimits(plan.seed, work=work))
 
 
 class _Proof:
@@ -98,13 +104,8 @@ class _Proof:
         search = self._search
         source, target = self._graph.arcs()
         if cp_sat_engine.is_worth_a_model(search, len(source)):
-            cp_sat_engine.settle_arcs(
-                search,
-                source,
-                target,
-                seed=self._plan.seed,
-                outdated=lambda: search.tour is not None,
-            )
+            limits = self._limits(lambda: search.tour is not None, first_only=True)
+            cp_sat_engine.settle_arcs(search, source, target, limits)
 
     def _relax(self) -> None:
         from optimized_tsp.solvers.tsp.root_stage import RootStage
@@ -139,14 +140,13 @@ class _Proof:
             search.rule_out_tours("branch_and_cut")
 
     def _cp_sat(self) -> None:
-        """CP-SAT, again and again while much better tours turn up."""
+        """CP-SAT, once more on fewer edges whenever a better tour has turned up meanwhile."""
         search = self._search
-        while not search.over():
-            runs = search.statistics.get("cp_sat_runs")
-            if not self._settle_core() and not self._settle_arcs():
-                return
-            if search.statistics.get("cp_sat_runs") == runs:
-                return
+        better = True
+        while better and not search.over():
+            before = search.cost
+            worked = self._settle_core() or self._settle_arcs()
+            better = worked and search.cost != before
 
     def _settle_core(self) -> bool:
         """On the core of the relaxation; False where there is none or it is too large."""
@@ -161,10 +161,9 @@ class _Proof:
         cp_sat_engine.settle_core(
             search,
             core,
-            seed=self._plan.seed,
+            self._limits(self._much_better()),
             hint=root.view.best_tour(),
             offer=root.view.offer,
-            outdated=self._outdated(),
         )
         return True
 
@@ -178,31 +177,35 @@ class _Proof:
         source, target = self._held_karp.open_arcs()
         if search.over() or not cp_sat_engine.is_worth_a_model(search, len(source)):
             return False
-        outdated, seed = self._outdated(), self._plan.seed
+        limits = self._limits(self._much_better())
         if not self._graph.symmetric or search.tour is None:
-            cp_sat_engine.settle_arcs(search, source, target, seed=seed, outdated=outdated)
+            cp_sat_engine.settle_arcs(search, source, target, limits)
             return True
         cp_sat_engine.settle_core(
             search,
             cp_sat_engine.symmetric_core(search, source, target),
-            seed=seed,
+            limits,
             hint=search.tour,
             offer=search.offer_tour,
-            outdated=outdated,
         )
         return True
 
-    def _outdated(self) -> Callable[[], bool]:
+    def _limits(self, outdated: Callable[[], bool], *, first_only: bool = False) -> CpSatLimits:
+        from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits
+
+        if self._plan.deterministic:
+            return CpSatLimits(self._plan.seed, work=_MOST_WORK, first_only=first_only)
+        return CpSatLimits(self._plan.seed, outdated, first_only=first_only)
+
+    def _much_better(self) -> Callable[[], bool]:
         """Whether the edges open now would be far fewer by the time this is asked."""
         search = self._search
         cost, bound = search.cost, search.lower_bound
-        if self._plan.deterministic:
-            return lambda: False
 
-        def is_outdated() -> bool:
+        def is_much_better() -> bool:
             better = search.cost
             if bound is None or better is None:
                 return False
             return cost is None or better - bound < _MUCH_BETTER * (cost - bound)
 
-        return is_outdated
+        return is_much_better

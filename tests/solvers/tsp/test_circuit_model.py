@@ -10,7 +10,7 @@ import pytest
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.circuit_model import solve_circuit
-from optimized_tsp.solvers.tsp.cp_sat import CpSatResult
+from optimized_tsp.solvers.tsp.cp_sat import CpSatLimits, CpSatResult
 from optimized_tsp.solvers.tsp.graph import DenseGraph
 from optimized_tsp.solvers.tsp.search import Search
 from tests.solvers.tsp.brute_force import optimal_cost
@@ -25,7 +25,7 @@ def random_graph(count: int, density: float, seed: int) -> DenseGraph:
 
 
 def solve(search: Search, arcs: tuple[IntArray, IntArray], bounds: list[int]) -> CpSatResult:
-    return solve_circuit(search, *arcs, seed=3, on_bound=bounds.append, outdated=lambda: False)
+    return solve_circuit(search, *arcs, CpSatLimits(seed=3), bounds.append)
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -86,6 +86,7 @@ def test_it_stops_when_its_arcs_are_outdated() -> None:
     graph = random_graph(150, 1.0, 6)
     search, _ = search_on(graph)
     began = time.monotonic()
-    solve_circuit(search, *graph.arcs(), seed=1, on_bound=lambda _: None, outdated=lambda: True)
+    limits = CpSatLimits(seed=1, outdated=lambda: True)
+    solve_circuit(search, *graph.arcs(), limits, lambda _: None)
     assert time.monotonic() - began < 1.0
     search.close()
