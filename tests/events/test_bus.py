@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from optimized_tsp.core.ids import new_id
-from optimized_tsp.events.bus import RING_KEY, RINGS_KEPT, Bus
+from optimized_tsp.events.bus import RING_KEY, RINGS_KEPT, Bus, Channel
 from tests.events.test_listen import listening, next_heard
 
 
@@ -21,6 +21,19 @@ async def test_a_thousand_announcements_at_once_are_all_heard(bus: Bus, redis_ur
         assert [await next_heard(heard) for _ in jobs] == jobs
         assert await redis.llen(RING_KEY) == RINGS_KEPT
         assert (await redis.info("stats"))["total_connections_received"] - before <= 1
+
+
+async def test_announcements_of_one_moment_are_one_message(bus: Bus, redis_url: str) -> None:
+    jobs = [new_id() for _ in range(3)]
+    async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
+        await pubsub.subscribe(Channel.EVENTS.value)
+        assert (await pubsub.get_message(timeout=10))["type"] == "subscribe"
+
+        for job_id in jobs:
+            bus.announce(job_id)
+
+        message = await pubsub.get_message(timeout=10)
+        assert message["data"] == b"".join(job_id.bytes for job_id in jobs)
 
 
 async def test_every_ring_wakes_a_worker_of_its_own(bus: Bus, redis_url: str) -> None:

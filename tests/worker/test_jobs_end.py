@@ -42,6 +42,22 @@ async def test_an_infeasible_instance_is_completed(
     assert story.types == ["submitted", "started", "completed"]
 
 
+async def test_a_job_ends_and_the_next_begins_in_one_transaction(
+    fleet: RunningStack, submit: Submit, until_ended: Until
+) -> None:
+    first, second = [await submit("infeasible") for _ in range(2)]
+
+    fleet.start_worker()
+    ended, begun = await until_ended(first), await until_ended(second)
+
+    # Both times are that of their transaction
+    assert ended.job.completed_at == begun.job.started_at
+    assert (ended.job.attempt, begun.job.attempt) == (1, 1)
+    for story in (ended, begun):
+        story.assert_events_are_sound()
+        assert story.job.last_seq == len(story.events)
+
+
 async def test_the_time_limit_with_a_solution_completes_the_job_in_time(
     fleet: RunningStack, submit: Submit, until_ended: Until
 ) -> None:
