@@ -71,6 +71,9 @@ class Feed:
         self._position = 0
         self._rung = asyncio.Event()
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
+        self._dividing = asyncio.Lock()
+        self._next_division: asyncio.Task[int] | None = None
+        self._divisions: set[asyncio.Task[int]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -81,7 +84,7 @@ class Feed:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await end_tasks(self._tasks)
+        await end_tasks([*self._tasks, *self._divisions])
 
     @property
     def position(self) -> int:
@@ -105,12 +108,29 @@ class Feed:
                     yield session
 
     async def now(self) -> int:
-        """The position that divides what was committed before this call from what comes after."""
-        async with self._reads:
+        """The position that divides what was committed before this call from what comes after.
+
+        Whoever asks while others are answered is answered together with the next: thousands of
+        clients that come back at once cost a few looks, not thousands. Raises `ServiceUnavailable`.
+        """
+        if self._next_division is None:
+            self._next_division = asyncio.create_task(self._divide())
+            self._divisions.add(self._next_division)
+            self._next_division.add_done_callback(self._divided)
+        return await asyncio.shield(self._next_division)
+
+    def _divided(self, division: asyncio.Task[int]) -> None:
+        self._divisions.discard(division)
+        if not division.cancelled():
+            division.exception()  # those who waited for it may all be gone
+
+    async def _divide(self) -> int:
+        async with self._dividing, self._reads:
+            self._next_division = None  # who asks from now on needs a later answer
             with database_trouble():
                 await sequence(self._database)
-        async with self.reading() as session:
-            return await feed_head(session)
+                async with self._database.read() as session:
+                    return await feed_head(session)
 
     def join(self, outbox: Outbox, *, after: int, now: int) -> int:
         """Open the outbox and return a position P: it gets every event behind P and `after`.

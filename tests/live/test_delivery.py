@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from optimized_tsp.embedded.identity import free_port
-from optimized_tsp.events.bus import Channel
+from optimized_tsp.events.bus import Bus, Channel
+from optimized_tsp.events.log import feed_head
 from optimized_tsp.live import outbox
+from optimized_tsp.live.feed import Feed
 from tests.live.conftest import DEADLINE_S, Jobs, Server, StartServer, client_of
 from tests.live.test_origin import refused
 from tests.stack import Servers, TestDatabase
@@ -228,3 +231,26 @@ def refuse_connections(servers: Servers, database: TestDatabase) -> None:
     terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
     servers.run_sql(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false")
     servers.run_sql(f"{terminate}'{database.name}'")
+
+
+async def test_a_thousand_who_come_at_once_share_a_few_looks_at_where_the_feed_is(
+    jobs: Jobs, redis_url: str
+) -> None:
+    # Given a feed, and somebody whose look is under way
+    feed, statements = Feed(jobs.database, Bus(redis_url)), Counter[str]()
+
+    def count(_: object, __: object, statement: str, *___: object) -> None:
+        statements[statement] += 1
+
+    event.listen(jobs.database.engine.sync_engine, "before_cursor_execute", count)
+    early = asyncio.create_task(feed.now())
+    await asyncio.sleep(0)
+    # When something is committed and a thousand others come
+    await jobs.submit()
+    statements.clear()
+    late = await asyncio.gather(*(feed.now() for _ in range(1000)))
+    # Then all of them know of it, for the price of one look or two
+    async with jobs.database.read() as session:
+        assert set(late) == {await feed_head(session)}
+    assert await early <= late[0]
+    assert max(statements.values()) <= 4
