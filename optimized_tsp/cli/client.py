@@ -175,12 +175,15 @@ class Service:
             query = None if following is None else httpx.URL(following).params
 
     def events(self, job: Job, *, after: int) -> Iterator[dict[str, Any]]:
-        """A job's stored events after a `seq`, in order."""
+        """A job's stored events after a `seq`, in order; what is gone is passed over."""
         path = f"{job_path(job)}/events"
         while True:
-            page = self._array(
-                self._send("GET", path, params={"after": after, "limit": _EVENTS_PER_PAGE})
-            )
+            query = {"after": after, "limit": _EVENTS_PER_PAGE}
+            answer = self._send("GET", path, params=query)
+            if answer.status_code == httpx.codes.GONE:
+                after = int(_problem(answer)["oldest"])
+                continue
+            page = self._array(answer)
             yield from page
             if len(page) < _EVENTS_PER_PAGE:
                 return
