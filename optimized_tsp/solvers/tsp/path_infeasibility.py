@@ -98,8 +98,8 @@ def _cut_node(
     known = [end for end in (ends.start, ends.end) if end is not None]
     for node, pieces in cut_nodes(neighbours):
         if pieces > (1 if node in known else 2):
-            message = f"Without node {node} the rest falls into {pieces} parts: "
-            message += f"a {ends} would have to pass it more than once."
+            message = f"Without node {node}, and edges that a {ends} cannot use, the rest falls "
+            message += f"into {pieces} parts: it would have to be passed more than once."
             yield certificate_of("cut_node", [node], message)
     if ends.start is not None and ends.end is not None:
         neighbours[ends.start].append(ends.end)

@@ -75,7 +75,7 @@ def verify(ends: OpenEnds, arcs: set[Arc], found: InfeasibilityCertificate) -> N
         assert nodes < everything
     elif found.kind == "cut_node":
         (node,) = nodes
-        pieces = parts(everything - nodes, arcs)
+        pieces = parts(everything - nodes, useful)
         known = {ends.start, ends.end} - {None}
         apart = len(known) == 2 and any(not known & piece for piece in pieces)
         assert len(pieces) > (1 if node in known else 2) or apart
