@@ -130,7 +130,7 @@ def fast_tsp(instance: TspInstance, limit_s: float, report: Report) -> dict[str,
 def pyvrp(instance: TspInstance, limit_s: float, report: Report) -> dict[str, Any]:
     """PyVRP with one vehicle; only where it is installed."""
     try:
-        import pyvrp as library  # type: ignore[import-not-found, unused-ignore]
+        import pyvrp as library
     except ImportError as error:
         raise NotForThis("not installed") from error
     began = time.perf_counter()

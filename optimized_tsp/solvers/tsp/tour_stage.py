@@ -14,12 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.graph import DenseGraph, Graph
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.search import Search
+from optimized_tsp.solvers.tsp.tours.construction import nearest_neighbour_tour
 
 if TYPE_CHECKING:
     from optimized_tsp.solvers.tsp.tours.tour_search import TourSearch
@@ -61,7 +59,7 @@ class TourStage:
         except Exception as error:  # noqa: BLE001 - noted, and there is another way
             self._fail(error)
             if self._search.tour is None and isinstance(self._graph, DenseGraph):
-                self._search.offer_tour(_nearest_neighbour_tour(self._graph.costs))
+                self._search.offer_tour(nearest_neighbour_tour(self._graph.costs))
         self._search.note("first_tour_cost", self._search.cost)
 
     def sharpen(self) -> None:
@@ -139,14 +137,3 @@ class TourStage:
     def _fail(self, error: BaseException) -> None:
         self._tours = None
         self._search.note_failure("tours", error)
-
-
-def _nearest_neighbour_tour(costs: IntArray) -> IntArray:
-    """Always on to the nearest node not yet visited, by missing edges where nothing is left."""
-    visited = np.zeros(len(costs), dtype=np.int64)
-    order = np.zeros(len(costs), dtype=np.int64)
-    for step in range(1, len(costs)):
-        # More than a missing edge, so that a visited node is never the nearest.
-        visited[order[step - 1]] = 2 * NO_EDGE - 1
-        order[step] = int(np.maximum(costs[order[step - 1]], visited).argmin())
-    return order

@@ -55,6 +55,38 @@ def _node_prices(
 
 
 @kernel(
+    "int64(int64, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], "
+    "int64[::1], int64[::1])"
+)
+def _paid_twice(
+    head: int,
+    begins: IntArray,
+    cut_of: IntArray,
+    label_of: IntArray,
+    mark: IntArray,
+    offsets: IntArray,
+    sizes: IntArray,
+    weights: IntArray,
+    cut_duals: IntArray,
+) -> int:
+    """What the prices of two ends count too much for cuts that label both; `mark` has the tail's
+    labels."""
+    value = 0
+    for place in range(begins[head], begins[head + 1]):
+        cut = cut_of[place]
+        label = mark[cut]
+        if label > 0:
+            other = label_of[place]
+            row = offsets[cut]
+            value += cut_duals[cut] * (
+                weights[row + label]
+                + weights[row + other]
+                - weights[row + label * sizes[cut] + other]
+            )
+    return value
+
+
+@kernel(
     "Tuple((int64, int64, int64[::1], int64[::1], int64[::1]))"
     "(int64[:, ::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], "
     "int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64, int64)"
@@ -103,18 +135,10 @@ def price_all_edges(
             value = (cost << shift) - prices[tail] - prices[head]
             if value >= threshold and not is_forced:
                 continue
-            for place in range(begins[head], begins[head + 1]):
-                cut = cut_of[place]
-                label = mark[cut]
-                if label > 0:
-                    # The metric of a cut makes this 0 or more, so the test above was sound.
-                    other = label_of[place]
-                    row = offsets[cut]
-                    value += cut_duals[cut] * (
-                        weights[row + label]
-                        + weights[row + other]
-                        - weights[row + label * sizes[cut] + other]
-                    )
+            # The metric of a cut makes this 0 or more, so the test above was sound.
+            value += _paid_twice(
+                head, begins, cut_of, label_of, mark, offsets, sizes, weights, cut_duals
+            )
             if is_forced:
                 next_forced += 1
                 if total > _FLOOR:
@@ -171,16 +195,8 @@ def reduced_costs(
                 mark[cut_of[place]] = label_of[place]
             marked = tail
         value = (costs[edge] << shift) - prices[tail] - prices[head]
-        for place in range(begins[head], begins[head + 1]):
-            cut = cut_of[place]
-            label = mark[cut]
-            if label > 0:
-                other = label_of[place]
-                row = offsets[cut]
-                value += cut_duals[cut] * (
-                    weights[row + label]
-                    + weights[row + other]
-                    - weights[row + label * sizes[cut] + other]
-                )
+        value += _paid_twice(
+            head, begins, cut_of, label_of, mark, offsets, sizes, weights, cut_duals
+        )
         result[edge] = value
     return result

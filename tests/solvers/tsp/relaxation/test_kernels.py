@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optimized_tsp.solvers.tsp.branching.segment_kernels import undecided_segments
 from optimized_tsp.solvers.tsp.relaxation.cut_kernels import coefficients
 from optimized_tsp.solvers.tsp.relaxation.cuts import CutTable, subtour
-from optimized_tsp.solvers.tsp.relaxation.local_cut_kernels import shortest_tour
+from optimized_tsp.solvers.tsp.relaxation.small_tour_kernels import shortest_tour
 from optimized_tsp.solvers.tsp.relaxation.subtour_kernels import light_cuts, light_segments
 from optimized_tsp.solvers.tsp.relaxation.support import Support
 
