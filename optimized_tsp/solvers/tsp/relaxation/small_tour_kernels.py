@@ -9,7 +9,7 @@ from optimized_tsp.solvers.tsp.arcs import IntArray
 from optimized_tsp.solvers.tsp.compiled import kernel
 from optimized_tsp.solvers.tsp.relaxation.graph_kernels import FloatArray
 
-__all__ = ["FAR", "best_tour", "shortest_tour", "violating_tour"]
+__all__ = ["FAR", "best_tour", "violating_tour"]
 
 FAR = 1e17
 """Longer than any tour; a way that does not exist is longer still."""
@@ -23,7 +23,10 @@ _FEWEST_FOR_SEARCH = 9
 def best_tour(
     metric: FloatArray, length: FloatArray, parent: NDArray[np.int8], order: IntArray
 ) -> float:
-    """Length of a shortest tour; fills `order`. The other two arrays are space to work in."""
+    """Length of a shortest tour of 3 to 14 nodes (Bellman; Held and Karp); fills `order`.
+
+    `length` and `parent` are space to work in: 2**(n - 1) rows of n - 1.
+    """
     last = len(metric) - 1
     for subset in range(1, 1 << last):
         for node in range(last):
@@ -61,15 +64,6 @@ def best_tour(
         node = before
     order[place] = last
     return best
-
-
-@kernel("float64(float64[:, ::1])")
-def shortest_tour(metric: FloatArray) -> float:
-    """Length of a shortest tour through all of 3 to 14 nodes (Bellman; Held and Karp)."""
-    last = len(metric) - 1
-    length = np.empty((1 << last, last))
-    parent = np.empty((1 << last, last), np.int8)
-    return float(best_tour(metric, length, parent, np.empty(last + 1, np.int64)))
 
 
 @kernel("float64(float64[:, ::1], int64[::1])")

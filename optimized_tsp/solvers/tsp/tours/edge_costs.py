@@ -28,7 +28,6 @@ __all__ = [
     "cost_rule",
     "edge_cost",
     "edge_costs",
-    "order_cost",
     "plane_costs",
 ]
 
@@ -156,16 +155,6 @@ def plane_costs(costs: Costs, node: int, row: IntArray) -> bool:
     for j in range(len(row)):
         row[j] = _straight(rule, scale, x - points[j, 0], y - points[j, 1], 0.0)
     return True
-
-
-@kernel(f"int64({COSTS}, int32[::1])")
-def order_cost(costs: Costs, order: NDArray[np.int32]) -> int:
-    """The cost of a closed tour."""
-    rule, matrix, points, missing = costs
-    total = 0
-    for place in range(len(order)):
-        total += edge_cost(rule, matrix, points, missing, order[place - 1], order[place])
-    return total
 
 
 @dataclass(frozen=True, slots=True, eq=False)

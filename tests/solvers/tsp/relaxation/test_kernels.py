@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from optimized_tsp.solvers.tsp.branching.segment_kernels import undecided_segments
 from optimized_tsp.solvers.tsp.relaxation.cut_kernels import coefficients
 from optimized_tsp.solvers.tsp.relaxation.cuts import CutTable, subtour
-from optimized_tsp.solvers.tsp.relaxation.small_tour_kernels import shortest_tour
+from optimized_tsp.solvers.tsp.relaxation.small_tour_kernels import best_tour
 from optimized_tsp.solvers.tsp.relaxation.subtour_kernels import light_cuts, light_segments
 from optimized_tsp.solvers.tsp.relaxation.support import Support
 
@@ -103,7 +103,13 @@ def test_shortest_tours_are_shortest(size: int) -> None:
         for order in permutations(range(size))
     )
 
-    assert shortest_tour(metric) == expected
+    length = np.empty((1 << size - 1, size - 1))
+    parent = np.empty(length.shape, np.int8)
+    order = np.empty(size, np.int64)
+
+    assert best_tour(metric, length, parent, order) == expected
+    assert sorted(order.tolist()) == list(range(size))
+    assert sum(metric[order[i - 1], order[i]] for i in range(size)) == expected
 
 
 def test_coefficients_and_slacks_agree_with_the_cuts() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import NO_EDGE, IntArray
 from optimized_tsp.solvers.tsp.distances import Distances
 from optimized_tsp.solvers.tsp.graph import DenseGraph, PointGraph
+from optimized_tsp.solvers.tsp.tours.edge_costs import CostRule, edge_costs
 
 
 def points(count: int, seed: int = 1) -> PointGraph:
@@ -38,3 +40,9 @@ def sparse(count: int, seed: int = 1) -> DenseGraph:
 
 def is_permutation(order: IntArray, count: int) -> bool:
     return np.array_equal(np.sort(order), np.arange(count))
+
+
+def order_cost(rule: CostRule, order: NDArray[np.int32]) -> int:
+    """The cost of a closed tour, edge by edge as the kernels see them."""
+    nodes = order.astype(np.int64)
+    return int(edge_costs(rule.costs, nodes, np.roll(nodes, -1)).sum())

@@ -18,7 +18,8 @@ from optimized_tsp.solvers.tsp.spatial_metrics import (
     SpatialMetric,
     spatial_distance,
 )
-from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule, edge_costs, order_cost
+from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule, edge_costs
+from tests.solvers.tsp.tours.graphs import order_cost
 
 PAIRS = 4_000
 
@@ -62,11 +63,11 @@ def test_a_missing_edge_costs_more_than_any_tour() -> None:
     matrix = np.random.default_rng(2).integers(0, 2**44, (60, 60))
     matrix[3, 7] = matrix[7, 3] = NO_EDGE
     graph = DenseGraph(np.minimum(matrix, matrix.T))
-    costs = cost_rule(graph).costs
+    rule = cost_rule(graph)
     cheapest = np.arange(60, dtype=np.int32)
-    assert order_cost(costs, cheapest) == tour_cost(graph, cheapest.astype(np.int64))
+    assert order_cost(rule, cheapest) == tour_cost(graph, cheapest.astype(np.int64))
     present = graph.costs[graph.costs < NO_EDGE]
-    (missing,) = edge_costs(costs, np.array([3]), np.array([7]))
+    (missing,) = edge_costs(rule.costs, np.array([3]), np.array([7]))
     assert missing > 60 * present.max()
 
 

@@ -11,12 +11,12 @@ from optimized_tsp.solvers.tsp.distances import Distances
 from optimized_tsp.solvers.tsp.graph import DenseGraph, PointGraph, tour_cost
 from optimized_tsp.solvers.tsp.tours.alpha import promising_neighbours
 from optimized_tsp.solvers.tsp.tours.doubling import doubled_order, pairs_to_tour
-from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule, order_cost
+from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule
 from optimized_tsp.solvers.tsp.tours.flips import exchange, take_back
 from optimized_tsp.solvers.tsp.tours.local_search import LocalSearch
 from optimized_tsp.solvers.tsp.tours.neighbours import near_neighbours
 from tests.solvers.tsp.brute_force import optimal_cost
-from tests.solvers.tsp.tours.graphs import is_permutation, one_way, points, sparse
+from tests.solvers.tsp.tours.graphs import is_permutation, one_way, order_cost, points, sparse
 
 
 def start_of(graph: DenseGraph | PointGraph, seed: int = 1) -> np.ndarray:
@@ -33,17 +33,17 @@ def local_search(graph: DenseGraph | PointGraph, seed: int = 1) -> LocalSearch:
 def test_gains_are_exact_and_tours_stay_tours(graph: DenseGraph | PointGraph) -> None:
     rule = cost_rule(graph)
     local = local_search(graph)
-    cost = order_cost(rule.costs, local.order)
+    cost = order_cost(rule, local.order)
     while not local.settled:
         gained = local.improve(7)
         assert gained >= 0
         cost -= gained
-        assert order_cost(rule.costs, local.order) == cost
+        assert order_cost(rule, local.order) == cost
     for _ in range(40):
         gained = local.kick(25)
         assert gained >= 0
         cost -= gained
-        assert order_cost(rule.costs, local.order) == cost
+        assert order_cost(rule, local.order) == cost
         assert is_permutation(local.order.astype(np.int64), rule.num_nodes)
 
 
@@ -55,9 +55,7 @@ def test_entries_and_exits_of_a_node_stay_together() -> None:
     order = local.order.tolist()
     joined = {frozenset(pair) for pair in pairwise([*order, order[0]])}
     assert all(frozenset((node, node + 70)) in joined for node in range(70))
-    assert tour_cost(graph, pairs_to_tour(local.order)) == order_cost(
-        cost_rule(graph).costs, local.order
-    )
+    assert tour_cost(graph, pairs_to_tour(local.order)) == order_cost(cost_rule(graph), local.order)
 
 
 @pytest.mark.parametrize("seed", range(6))
