@@ -75,7 +75,9 @@ def cache_folder(file: Path) -> Path:
 
 def mark_as_complete() -> None:
     """Note that all kernels are compiled for this computer, where that can be noted."""
-    if os.access(_mark().parent, os.W_OK):
+    folder = _mark().parent
+    if os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        folder.mkdir(exist_ok=True)  # where Python keeps no bytecode there is none yet
         _mark().write_text(_target())
 
 

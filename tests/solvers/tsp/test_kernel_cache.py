@@ -86,6 +86,17 @@ def test_what_is_compiled_once_is_loaded_also_where_nothing_can_be_written(
     assert files == {path.name for path in (installed / "__pycache__").iterdir()}
 
 
+def test_it_is_noted_that_all_is_compiled_where_python_keeps_no_bytecode(installed: Path) -> None:
+    for name in ("inner.py", "outer.py"):  # no kernel beside the note makes its folder
+        (installed / name).unlink()
+
+    compiling = ("-m", "optimized_tsp.solvers.tsp.compile_kernels")
+    python(installed, *compiling, PYTHONDONTWRITEBYTECODE="1")
+
+    [note] = (installed / "__pycache__").iterdir()
+    assert note.name.startswith("kernels-compiled")
+
+
 def test_a_kernel_is_compiled_again_when_one_that_it_calls_has_changed(installed: Path) -> None:
     assert python(installed, "-c", CALL).strip() == "8"
     write_inner(installed, "x + 10")
