@@ -172,11 +172,21 @@ def fail(run: Run) -> Any:
     raise ValueError("the numbers do not add up\nsecond line")
 
 
-def improve_then_fail(run: Run) -> Any:
+def improve_soon(run: Run) -> None:
     """The better solution comes once the first was taken, and too early to be stored at once."""
     run.publish(8, 1)
     time.sleep(0.05)
     run.publish(7, 1)
+
+
+def improve_then_wait(run: Run) -> Any:
+    improve_soon(run)
+    run.stop.wait(run.parameters.timeout)
+    return run.feasible(7, StopReason.CANCELLED)
+
+
+def improve_then_fail(run: Run) -> Any:
+    improve_soon(run)
     raise ValueError("no more")
 
 
@@ -308,6 +318,7 @@ BEHAVIOURS: dict[str, Callable[[Run], Any]] = {
         ignore_stop,
         improve_start,
         improve_then_fail,
+        improve_then_wait,
         infeasible,
         infeasible_beside_solution,
         leak,

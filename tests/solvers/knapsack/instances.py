@@ -35,8 +35,13 @@ def random_knapsack(kind: Kind, *, num_items: int, largest: int, seed: int) -> K
 
 
 def hard_knapsack() -> KnapsackInstance:
-    """Values per weight tell nothing: no proof within seconds, too large for one core."""
+    """Values per weight tell nothing: no proof at once, too large for one core."""
     return random_knapsack("strongly", num_items=20_000, largest=1_000_000, seed=4)
+
+
+def unprovable_knapsack() -> KnapsackInstance:
+    """45 weights of 47 bits: the bound is the capacity, hardly any of 2^45 selections meets it."""
+    return random_knapsack("subset_sum", num_items=45, largest=10**14, seed=1)
 
 
 def _value(kind: Kind, weight: int, largest: int, chance: random.Random) -> int:
