@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import sys
 from collections import defaultdict
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.engine.tables import read_results
 from benchmarks.engine.trace import Trace
 
 __all__ = ["main"]
@@ -25,13 +25,9 @@ _NOTHING_YET = 1.0
 
 def main() -> None:
     results, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    optima: dict[str, int] = {}
-    traces = []
-    for line in results.read_text("utf-8").splitlines():
-        value = json.loads(line)
-        optimum = value.pop("optimum")
-        traces.append(Trace.from_json(value))
-        optima[traces[-1].instance] = optimum
+    read = read_results(results)
+    traces = [trace for trace, _ in read]
+    optima = {trace.instance: optimum for trace, optimum in read}
     folder.mkdir(parents=True, exist_ok=True)
     _gap_over_time(traces, optima).savefig(folder / "gap-over-time.svg", metadata={"Date": None})
     _proof_time(traces).savefig(folder / "proof-time.svg", metadata={"Date": None})

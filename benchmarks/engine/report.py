@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from benchmarks.engine.trace import Trace
 
-__all__ = ["print_rows", "print_summary"]
+__all__ = ["bound_gap", "gap", "percent", "print_rows", "print_summary"]
 
 _HEAD = (
     f"{'instance':12} {'contender':15} {'gap at 1 s':>11} {'gap':>9} {'bound gap':>10}"
@@ -26,9 +26,9 @@ def print_rows(traces: list[Trace], optimum: int) -> None:
         first_s = trace.first_tour_s()
         print(
             f"{trace.instance:12} {trace.contender:15}"
-            f" {_percent(_gap(trace.cost_at(1.0), optimum)):>11}"
-            f" {_percent(_gap(trace.cost, optimum)):>9}"
-            f" {_percent(_bound_gap(trace.bound, optimum)):>10}"
+            f" {percent(gap(trace.cost_at(1.0), optimum)):>11}"
+            f" {percent(gap(trace.cost, optimum)):>9}"
+            f" {percent(bound_gap(trace.bound, optimum)):>10}"
             f" {trace.wall_s:8.2f} {'-' if first_s is None else f'{first_s:.2f}':>8}"
             f" {'-' if trace.peak_mib is None else f'{trace.peak_mib:.0f}':>7}"
             f"  {_verdict(trace, optimum)}",
@@ -78,15 +78,18 @@ def _geometric_mean(values: list[float]) -> float:
     return math.exp(statistics.fmean(math.log(value) for value in values))
 
 
-def _gap(cost: int | None, optimum: int) -> float | None:
+def gap(cost: int | None, optimum: int) -> float | None:
+    """How far a tour lies above the optimum, as a share of it."""
     return None if cost is None else (cost - optimum) / max(optimum, 1)
 
 
-def _bound_gap(bound: float | None, optimum: int) -> float | None:
+def bound_gap(bound: float | None, optimum: int) -> float | None:
+    """How far a bound lies below the optimum, as a share of it."""
     return None if bound is None else (optimum - bound) / max(optimum, 1)
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
+    """0.0123 as "1.230 %"; a dash where there is nothing."""
     return "-" if fraction is None else f"{100 * fraction:.3f} %"
 
 
