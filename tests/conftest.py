@@ -14,6 +14,7 @@ kill and flush, so they never run on servers somebody else uses.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +34,8 @@ class StartStack(Protocol):
 
 def pytest_configure() -> None:
     """Forget the caller's settings, for this process and everything it starts."""
+    # A shell makes what it starts in the background ignore Ctrl-C; commands under test must not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in list(os.environ):
         if name.upper().startswith(ENV_PREFIX):
             del os.environ[name]

@@ -33,6 +33,7 @@ READY_TIMEOUT_S = 30.0
 STOP_GRACE_S = 10.0
 WEBHOOK_KEY = "a key that only encrypts the secrets of tests"
 _TEMPLATE = "optimized_tsp"
+_COPIES = 5
 
 
 @contextmanager
@@ -90,6 +91,7 @@ class Servers:
         self._folder = folder
         self._embedded = EmbeddedServers(folder, durable=False)
         self.identity = self._embedded.identity
+        self._spare: list[str] = []
         self._finished: list[str] = []
 
     def start(self) -> None:
@@ -106,16 +108,24 @@ class Servers:
 
     @contextmanager
     def database(self) -> Iterator[TestDatabase]:
-        """A fresh copy of the migrated database; the one before it is dropped on the way."""
-        name = f"test_{uuid4().hex}"
-        drops = [f"DROP DATABASE {finished} WITH (FORCE);" for finished in self._finished]
-        create = f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER optimized_tsp_owner;"
-        self._finished = []
-        self.run_sql("\n".join([*drops, create]))
+        """A fresh copy of the migrated database."""
+        if not self._spare:
+            self._copy_template()
+        name = self._spare.pop()
         try:
             yield TestDatabase(name, self.identity)
         finally:
             self._finished.append(name)
+
+    def _copy_template(self) -> None:
+        """Some copies at once, and those that were used are dropped on the way."""
+        drops = [f"DROP DATABASE {name} WITH (FORCE);" for name in self._finished]
+        self._spare = [f"test_{uuid4().hex}" for _ in range(_COPIES)]
+        # Copying files takes a fifth of the time that writing pages to the log does.
+        options = f"TEMPLATE {_TEMPLATE} OWNER optimized_tsp_owner STRATEGY FILE_COPY"
+        creates = [f"CREATE DATABASE {name} {options};" for name in self._spare]
+        self._finished = []
+        self.run_sql("\n".join([*drops, *creates]))
 
     def owner_url(self, database: str) -> str:
         """Address of any database here, as the role that runs migrations."""

@@ -17,8 +17,10 @@ FALSE = Order(command=("/bin/false",))
 
 @pytest.fixture
 def watch() -> Iterator[SignalWatch]:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the run itself may be under nohup
     with SignalWatch() as watch:
         yield watch
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
