@@ -14,7 +14,7 @@ from optimized_tsp.events.types import JobEvent
 __all__ = ["EventFilter", "Wanted"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class EventFilter:
     """Events of one tenant, narrowed by everything that is not None.
 

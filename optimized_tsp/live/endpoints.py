@@ -11,7 +11,7 @@ from optimized_tsp.live.connection import Connection
 from optimized_tsp.live.frames import problem_document
 from optimized_tsp.live.origin import origin_allowed
 from optimized_tsp.live.peer import Peer
-from optimized_tsp.live.protocol import RESET_EXTENSION
+from optimized_tsp.live.protocol import RESET_EXTENSION, WRITE_EXTENSION
 from optimized_tsp.solvers.registry import find_solver
 
 __all__ = ["OriginRefused", "build_live_router"]
@@ -43,13 +43,14 @@ def build_live_router() -> APIRouter:
 
 
 async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
-    extension = websocket.scope["extensions"].get(RESET_EXTENSION)
-    if extension is None:
+    extensions = websocket.scope["extensions"]
+    if not {RESET_EXTENSION, WRITE_EXTENSION} <= extensions.keys():
         raise RuntimeError("the feed needs uvicorn with live.protocol.websocket_options()")
     state = websocket.app.state
     try:
         _check(websocket, solver)
-        peer, key = Peer(websocket, extension["reset"]), bearer_key(websocket)
+        reset, write = extensions[RESET_EXTENSION]["reset"], extensions[WRITE_EXTENSION]["write"]
+        peer, key = Peer(websocket, reset, write), bearer_key(websocket)
         await Connection(state.services, state.feed, peer, solver=solver, key=key).run()
     except ServiceError as error:
         document = problem_document(error) | {"instance": websocket.url.path}

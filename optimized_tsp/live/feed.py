@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple, Self
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,10 +17,11 @@ from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus, Channel
-from optimized_tsp.events.filter import Wanted
+from optimized_tsp.events.filter import EventFilter, Wanted
 from optimized_tsp.events.listen import listen
 from optimized_tsp.events.log import events_after, feed_head, replay_page, sequence
-from optimized_tsp.events.types import JobEvent
+from optimized_tsp.events.types import TERMINAL_EVENTS, JobEvent
+from optimized_tsp.live.handout import HandOut
 from optimized_tsp.live.outbox import Frame, Outbox
 from optimized_tsp.live.subscription import check_cursor
 from optimized_tsp.live.tours import Tours
@@ -36,6 +38,8 @@ _PAUSE_AFTER_ERROR_S = 0.5
 _PAGE = 500
 # Replays share the pool with everything else the API does.
 _CONCURRENT_READS = 3
+# So many clients get their events before everything else in the process has its turn.
+_CLIENTS_AT_ONCE = 200
 
 
 class FeedLoad(NamedTuple):
@@ -68,7 +72,10 @@ class Feed:
         self._heard = heard
         self.clients = 0
         self._outboxes: dict[Outbox, None] = {}
+        self._filters: WeakValueDictionary[EventFilter, EventFilter] = WeakValueDictionary()
+        # Events up to `_position` are handed out or on their way, up to `_offered` all of them are.
         self._position = 0
+        self._offered = 0
         self._rung = asyncio.Event()
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
         self._dividing = asyncio.Lock()
@@ -87,9 +94,13 @@ class Feed:
         await end_tasks([*self._tasks, *self._divisions])
 
     @property
-    def position(self) -> int:
-        """Every event up to here was offered to every outbox that was open at that time."""
-        return self._position
+    def offered(self) -> int:
+        """Every event up to here was given to every outbox that was open at that time."""
+        return self._offered
+
+    def shared(self, subscribed: EventFilter) -> EventFilter:
+        """The one object for this filter: clients with the same one are served together."""
+        return self._filters.setdefault(subscribed, subscribed)
 
     def load(self) -> FeedLoad:
         """How much the feed has to do right now."""
@@ -139,7 +150,7 @@ class Feed:
         """
         if not self._outboxes:
             # Nobody listened, so nothing was read: go on from the end, not from back then.
-            self._position = max(self._position, now)
+            self._position = self._offered = max(self._position, now)
         outbox.open(after=max(after, self._position))
         self._outboxes[outbox] = None
         self._rung.set()
@@ -183,9 +194,10 @@ class Feed:
                 failing = True
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
             except Exception:
-                # The position has not moved, so the next look reads the same events again; the
+                # The next look reads the same events again, for those who have not got them: the
                 # subscribers must not starve in silence because of one bad look.
                 logger.exception("feed_failed")
+                self._position = self._offered
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
 
     async def _look(self) -> None:
@@ -194,23 +206,26 @@ class Feed:
         while more and self._outboxes:
             async with self._database.read() as session:
                 events = await events_after(session, self._position, limit=_PAGE)
-            self._hand_out(events)
+            if events:
+                await self._hand_out(events)
             more = len(events) == _PAGE
 
-    def _hand_out(self, events: list[JobEvent]) -> None:
-        for event in events:
-            frame, clients = None, 0
-            for outbox in self._outboxes:
-                if outbox.wants(event):
-                    frame = frame or Frame.of(event)
-                    outbox.put(frame)
-                    clients += 1
-            if frame is not None and frame.terminal:
+    async def _hand_out(self, events: list[JobEvent]) -> None:
+        # Whoever joins from now on finds them in Postgres already, and gets what comes after.
+        self._position = max(self._position, events[-1].position)
+        hand_out = HandOut(events)
+        for number, outbox in enumerate(list(self._outboxes), start=1):
+            if outbox in self._outboxes:  # others had their turn meanwhile
+                for batch in hand_out.wanted_by(outbox):
+                    outbox.give(batch)
+                if outbox.full:
+                    self.leave(outbox)
+            if number % _CLIENTS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        self._offered = max(self._offered, events[-1].position)
+        for event, clients in hand_out.reached():
+            if event.type in TERMINAL_EVENTS:
                 self._trace(event, clients)
-        for outbox in [outbox for outbox in self._outboxes if outbox.full]:
-            self.leave(outbox)
-        if events:
-            self._position = max(self._position, events[-1].position)
 
     def _trace(self, event: JobEvent, clients: int) -> None:
         """The last part of a job's trace: from its end to the queues of those who watch."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 from pydantic import BaseModel
+from websockets.frames import Frame, Opcode
 
 from optimized_tsp.core.errors import InputProblem, ServiceError
 from optimized_tsp.events.types import JobEvent, encode_position
@@ -24,11 +25,17 @@ __all__ = [
     "response_frame",
     "subscribed_frame",
     "tour_frame",
+    "websocket_frame",
     "with_solution",
 ]
 
 PING = '{"type":"ping"}'
 PONG = '{"type":"pong"}'
+
+
+def websocket_frame(text: str) -> bytes:
+    """The text message as it goes over the wire from server to client (RFC 6455, section 5.2)."""
+    return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 def event_frame(event: JobEvent) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from optimized_tsp.events.filter import Wanted
 from optimized_tsp.events.types import TERMINAL_EVENTS, EventType, JobEvent
 from optimized_tsp.live.frames import event_frame
 
-__all__ = ["Frame", "Outbox"]
+__all__ = ["Batch", "Frame", "Outbox"]
 
 MAX_FRAMES = 10_000
 MAX_BYTES = 2**20
@@ -42,22 +44,36 @@ class Frame(NamedTuple):
         )
 
 
-class Outbox:
-    """Frames that wait for one subscriber.
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Frames that follow each other, at least one; `wire` is all of them as they are written."""
 
-    It never grows past its bounds. When it is full it takes nothing more (`full`) until it is
-    opened again; what it did not take is read from Postgres then. If the socket was what held it up
-    (`held_up`), the reader is too slow (`too_slow`) and what waited is dropped. While the reader
-    has dealt with everything and waits for more it is `idle`.
+    frames: list[Frame]
+    wire: bytes
+    clients: int = 0
+    """How many clients were given it."""
+
+
+class Outbox:
+    """What one subscriber is given: written to its socket at once, or else frames that wait.
+
+    `write` sends a batch if nothing stands in its way, and says whether it did; it is asked only
+    while nothing waits. The queue never grows past its bounds. When it is full it takes nothing
+    more (`full`) until it is opened again; what it did not take is read from Postgres then. If the
+    socket was what held it up (`held_up`), the reader is too slow (`too_slow`) and what waited is
+    dropped. While the reader has dealt with everything and waits for more it is `idle`. Events up
+    to `after` were given to it, or are older than it; those up to `sent` were written or taken.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, write: Callable[[Batch], bool]) -> None:
         self.wanted = wanted
+        self.after = 0
+        self.sent = 0
+        self._write = write
         self.full = False
         self.held_up = False
         self.too_slow = False
         self.idle = False
-        self._after = 0
         self._frames: deque[Frame] = deque()
         self._bytes = 0
         self._something_new = asyncio.Event()
@@ -69,15 +85,23 @@ class Outbox:
 
     def open(self, *, after: int) -> None:
         """Take events from the feed, those behind the position `after`."""
-        self._after = after
+        self.after = self.sent = after
         self.full = False
+        self.idle = False
 
-    def wants(self, event: JobEvent) -> bool:
-        """Whether the event should be put in."""
-        return not self.full and event.position > self._after and self.wanted.matches(event)
+    def give(self, batch: Batch) -> None:
+        """Write the batch, or let it wait; what there is no room for is left out (`full`)."""
+        last = batch.frames[-1].position
+        if self.idle and self._write(batch):
+            self.after = self.sent = last
+            return
+        for frame in batch.frames:
+            if self.full:
+                return
+            self._put(frame)
+        self.after = last
 
-    def put(self, frame: Frame) -> None:
-        """Add a frame, or become full."""
+    def _put(self, frame: Frame) -> None:
         self.idle = False
         self._something_new.set()
         size = len(frame.text)
@@ -101,4 +125,5 @@ class Outbox:
             await self._something_new.wait()
         frame = self._frames.popleft()
         self._bytes -= len(frame.text)
+        self.sent = frame.position
         return frame

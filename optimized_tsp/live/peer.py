@@ -8,6 +8,7 @@ from collections.abc import Callable
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
+from optimized_tsp.live.frames import websocket_frame
 from optimized_tsp.live.messages import ClientMessage, parse_message
 
 __all__ = ["Gone", "Peer"]
@@ -21,11 +22,20 @@ class Gone(Exception):
 
 
 class Peer:
-    """One client's websocket, not yet accepted; `reset` ends its TCP connection at once."""
+    """One client's websocket, not yet accepted.
 
-    def __init__(self, websocket: WebSocket, reset: Callable[[], None]) -> None:
+    Args:
+        websocket: what the server gave us.
+        reset: ends its TCP connection at once.
+        write: `FeedProtocol.write_now`.
+    """
+
+    def __init__(
+        self, websocket: WebSocket, reset: Callable[[], None], write: Callable[[bytes], bool]
+    ) -> None:
         self._websocket = websocket
         self._reset = reset
+        self._write = write
         self._waiting_since: float | None = None
 
     async def accept(self) -> None:
@@ -48,8 +58,14 @@ class Peer:
             )
         return parse_message(text)
 
+    def write(self, wire: bytes) -> bool:
+        """Send whole frames (`websocket_frame`) if the socket takes them now; whether it did."""
+        return self._waiting_since is None and self._write(wire)
+
     async def send(self, text: str) -> None:
         """Send a message as soon as the socket takes it; raises `Gone`."""
+        if self.write(websocket_frame(text)):
+            return
         if self._websocket.application_state is not WebSocketState.CONNECTED:
             raise Gone
         if self._waiting_since is None:

@@ -20,7 +20,7 @@ from optimized_tsp.live.frames import (
     with_solution,
 )
 from optimized_tsp.live.messages import Subscribe
-from optimized_tsp.live.outbox import Frame, Outbox
+from optimized_tsp.live.outbox import Batch, Frame, Outbox
 from optimized_tsp.live.subscription import CursorExpired, check_cursor, check_job, jobs_of
 from optimized_tsp.live.tours import TourPace
 
@@ -43,17 +43,23 @@ class Stream:
         feed: where events come from.
         scope: the events this client may see at all.
         send: sends a message; raises when the client is not there any more.
+        write: sends whole websocket frames if that need not wait; says whether it did.
     """
 
     def __init__(
-        self, feed: Feed, scope: EventFilter, send: Callable[[str], Awaitable[None]]
+        self,
+        feed: Feed,
+        scope: EventFilter,
+        send: Callable[[str], Awaitable[None]],
+        write: Callable[[bytes], bool],
     ) -> None:
         self._feed = feed
-        self._scope = scope
+        self._scope = feed.shared(scope)
         self._send = send
+        self._write = write
         self._start = 0
         self._undecided = True
-        self._outbox = Outbox(Wanted(None, 0))
+        self._outbox = Outbox(Wanted(None, 0), self._write_now)
         self._task: asyncio.Task[None] | None = None
         # Jobs that are followed, with their tours or without.
         self._followed: dict[UUID, bool] = {}
@@ -140,7 +146,7 @@ class Stream:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._outbox.idle:
-            self._note(self._feed.position)
+            self._note(self._feed.offered)
         self.close()
 
     async def _by_default(self) -> None:
@@ -150,7 +156,9 @@ class Stream:
         await self._run(self._scope, self._start, self._start)
 
     async def _as_asked(self, message: Subscribe) -> None:
-        wanted = replace(self._scope, task_id=message.task_id, tag=message.key_and_value)
+        wanted = self._feed.shared(
+            replace(self._scope, task_id=message.task_id, tag=message.key_and_value)
+        )
         try:
             async with self._feed.reading() as session:
                 await check_job(session, wanted)
@@ -166,13 +174,13 @@ class Stream:
     async def _run(self, subscribed: EventFilter | None, after: int, now: int) -> Never:
         """Send what is wanted behind `after`; `now` is a recent answer of the feed's."""
         wanted = Wanted(subscribed, after, self._followed, self._followed_until)
-        outbox = self._outbox = Outbox(wanted)
+        outbox = self._outbox = Outbox(wanted, self._write_now)
         position = wanted.start
         upto = self._feed.join(outbox, after=position, now=now)
         try:
             while True:
                 await self._replay(wanted, position, upto)
-                position = await self._send_live(outbox, max(position, upto))
+                position = await self._send_live(outbox)
                 upto = self._feed.join(outbox, after=position, now=position)
         except CursorExpired as expired:
             await self._go_on_after(expired)
@@ -192,17 +200,35 @@ class Stream:
                 self._sent(frame)
         self._note(upto)
 
-    async def _send_live(self, outbox: Outbox, position: int) -> int:
+    async def _send_live(self, outbox: Outbox) -> int:
         """Send what the feed puts into the outbox; when that overflowed, return how far we are."""
         sent = 0
         while (frame := await self._next(outbox)) is not None:
             await self._send_from(outbox, await self._text(frame))
             self._sent(frame)
-            position = frame.position
             sent += 1
             if sent % _BURST == 0:
                 await asyncio.sleep(0)
-        return position
+        return outbox.sent
+
+    def _write_now(self, batch: Batch) -> bool:
+        """Send it to a client that waits for events, if none of it is special for this client."""
+        plain = not (self._tours or self._followed or self._unanswered)
+        if not plain and any(self._is_special(frame) for frame in batch.frames):
+            return False
+        if not self._write(batch.wire):
+            return False
+        for frame in batch.frames if self._followed else batch.frames[-1:]:
+            self._sent(frame)
+        return True
+
+    def _is_special(self, frame: Frame) -> bool:
+        """Whether it has to wait, or is sent with a tour."""
+        with_tour = frame.cost is not None and self._wants_tours(frame.task_id)
+        return with_tour or frame.task_id in self._unanswered
+
+    def _wants_tours(self, task_id: UUID) -> bool:
+        return self._tours or self._followed.get(task_id, False)
 
     async def _next(self, outbox: Outbox) -> Frame | None:
         while (due := self._pace.due) is not None:
@@ -211,7 +237,7 @@ class Stream:
                     async with asyncio.timeout_at(due):
                         return await outbox.take()
             except TimeoutError:
-                pass
+                outbox.idle = False  # what comes now has to wait for the tours
             for task_id, cost in self._pace.release().items():
                 solution = await self._feed.tours.best(task_id, cost)
                 if solution is not None:
@@ -229,8 +255,11 @@ class Stream:
         """The frame as this client gets it, when it may get it."""
         if (answered := self._unanswered.get(frame.task_id)) is not None:
             await answered.wait()
-        with_tour = self._tours or self._followed.get(frame.task_id, False)
-        if frame.cost is None or not with_tour or not self._pace.admits(frame):
+        if (
+            frame.cost is None
+            or not self._wants_tours(frame.task_id)
+            or not self._pace.admits(frame)
+        ):
             return frame.text
         solution = await self._feed.tours.best(frame.task_id, frame.cost)
         return frame.text if solution is None else with_solution(frame.text, solution)
