@@ -7,9 +7,9 @@ import numpy as np
 from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, ArcGraph, DenseGraph, PointGraph
 from optimized_tsp.solvers.tsp.infeasibility import find_certificate
 from optimized_tsp.solvers.tsp.plan import Plan
+from optimized_tsp.solvers.tsp.point_stage import solve_points
 from optimized_tsp.solvers.tsp.proof import settle_sparse, solve_dense
 from optimized_tsp.solvers.tsp.search import Search
-from optimized_tsp.solvers.tsp.tour_stage import TourStage
 from optimized_tsp.solvers.tsp.tours.space_filling import hilbert_tour
 
 __all__ = ["run"]
@@ -36,10 +36,7 @@ def run(search: Search, plan: Plan) -> None:
     elif _may_be_dense(graph, search):
         solve_dense(search, graph.dense(), plan)
     elif isinstance(graph, PointGraph):
-        search.note("engine", "none")
-        tours = TourStage(search, graph, plan)
-        tours.begin()
-        tours.finish()
+        solve_points(search, graph, plan)
     else:
         settle_sparse(search, graph, plan)
 
