@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -59,26 +60,24 @@ class Stories:
             return int(await session.scalar(text("SELECT count(*) FROM jobs")) or 0)
 
 
-async def all_ended(database: Database) -> bool:
-    """Whether no job waits or runs."""
-    active = "SELECT count(*) FROM jobs WHERE status IN ('Submitted', 'Running')"
+class Unfinished(NamedTuple):
+    """What is still to come: `jobs` wait or run, `webhooks` are owed, `events` have no place."""
+
+    jobs: int
+    webhooks: int
+    events: int
+
+
+async def unfinished(database: Database) -> Unfinished:
+    """What is left to be done; APIs give events their places in the feed."""
+    counts = """
+        SELECT (SELECT count(*) FROM jobs WHERE status IN ('Submitted', 'Running')),
+               (SELECT count(*) FROM webhook_deliveries
+                WHERE delivered_at IS NULL AND failed_at IS NULL),
+               (SELECT count(*) FROM events WHERE position IS NULL)
+    """
     async with database.read() as session:
-        return not await session.scalar(text(active))
-
-
-async def all_delivered(database: Database) -> bool:
-    """Whether no webhook is owed any more."""
-    owed = (
-        "SELECT count(*) FROM webhook_deliveries WHERE delivered_at IS NULL AND failed_at IS NULL"
-    )
-    async with database.read() as session:
-        return not await session.scalar(text(owed))
-
-
-async def all_placed(database: Database) -> bool:
-    """Whether every event has its place in the feed, which APIs give."""
-    async with database.read() as session:
-        return not await session.scalar(text("SELECT count(*) FROM events WHERE position IS NULL"))
+        return Unfinished(*(await session.execute(text(counts))).one())
 
 
 async def newest_position(database: Database) -> int:
