@@ -4,6 +4,10 @@ Starts the whole service with one API, connects the clients (in two processes), 
 at a steady rate, and takes the time from each terminal event's `at` to its arrival at every client.
 The baseline is the same with ten clients. With `--restart` the API is killed in the middle: all
 clients come back with their cursors, and must miss nothing and see nothing twice.
+
+Latencies hold what the clients need to read, too, on the same machine. What is the API's own is
+shown beside them: its CPU for each message, that of the clients, and how long the feed takes from
+the first client to the last (`optimized_tsp_feed_hand_out_seconds`).
 """
 
 from __future__ import annotations
@@ -41,6 +45,12 @@ class Result:
     back_s: list[float]
     api_mib: float
     most_connections: int
+    api_us: float | None
+    """CPU of the API for each message, microseconds; None when it was killed meanwhile."""
+    client_us: float
+    hand_outs: int
+    hand_out_ms: float
+    """How often events were handed out, and how long that took on average."""
 
     @property
     def p50(self) -> float:
@@ -75,6 +85,10 @@ class Listeners:
         """How many terminal events all clients got so far."""
         return sum(int(self._ask(process, "count")["terminal"]) for process in self._processes)
 
+    def cpu_s(self) -> float:
+        """What they have used so far."""
+        return sum(cpu_s(psutil.Process(process.pid)) for process in self._processes)
+
     def end(self) -> list[dict[str, Any]]:
         """What they received; they are gone afterwards."""
         results = [self._ask(process, "end") for process in self._processes]
@@ -97,12 +111,17 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
     with service(workers=1) as running:
         base_url = running["base_url"]
         listeners = Listeners(int(base_url.rsplit(":", 1)[1]), clients)
+        api_before, clients_before = cpu_s(api_process(base_url)), listeners.cpu_s()
         most = asyncio.run(_submit(running, base_url, jobs, rate, restart=restart))
         deadline = time.monotonic() + _PATIENCE_S
         while listeners.terminal_events() < jobs * clients and time.monotonic() < deadline:
             time.sleep(0.2)
-        api_mib = api_process(base_url).memory_info().rss / 2**20
+        api = api_process(base_url)
+        api_mib, api_s = api.memory_info().rss / 2**20, cpu_s(api) - api_before
+        hand_outs, hand_outs_s = hand_outs_of(base_url)
+        clients_s = listeners.cpu_s() - clients_before
         results = listeners.end()
+    messages = sum(result["events"] for result in results)
     return Result(
         clients=clients,
         terminal_events=sum(len(result["latencies_ms"]) for result in results),
@@ -113,6 +132,10 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
         back_s=[seconds for result in results for seconds in result["back_s"]],
         api_mib=api_mib,
         most_connections=most,
+        api_us=None if restart else 1e6 * api_s / messages,
+        client_us=1e6 * clients_s / messages,
+        hand_outs=hand_outs,
+        hand_out_ms=1e3 * hand_outs_s / hand_outs,
     )
 
 
@@ -143,6 +166,23 @@ async def _insist(client: httpx.AsyncClient) -> None:
     raise SystemExit("the service takes no jobs")
 
 
+def cpu_s(process: psutil.Process) -> float:
+    """The CPU a process has used, seconds."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def hand_outs_of(base_url: str) -> tuple[int, float]:
+    """How often the feed has handed out events, and how many seconds that took."""
+    name = "optimized_tsp_feed_hand_out_seconds"
+    shown = dict(
+        line.rsplit(" ", 1)
+        for line in httpx.get(f"{base_url}/metrics", timeout=30).text.splitlines()
+        if line.startswith(name)
+    )
+    return int(float(shown[f"{name}_count"])), float(shown[f"{name}_sum"])
+
+
 def api_process(base_url: str) -> psutil.Process:
     """The API's process, found by its port."""
     port = int(base_url.rsplit(":", 1)[1])
@@ -164,6 +204,15 @@ def _connections(base_url: str, postgres_port: int) -> int:
     return sum(bool(c.raddr) and c.raddr.port == postgres_port for c in connections)
 
 
+def show_cost(result: Result) -> None:
+    api = "-" if result.api_us is None else f"{result.api_us:.1f}"
+    print(
+        f"{result.clients} clients: a message takes {api} us of CPU in the API and "
+        f"{result.client_us:.1f} us in the clients; {result.hand_outs} times events were handed "
+        f"out, {result.hand_out_ms:.1f} ms from the first client to the last"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=10_000)
@@ -183,6 +232,8 @@ def main() -> None:
             f"{result.clients:>10}{result.p50:>10.1f}{result.p99:>10.1f}"
             f"{max(result.latencies_ms):>10.1f}{received:>22}{result.api_mib:>9.0f}"
         )
+    for result in (few, many):
+        show_cost(result)
     print(f"ratio of p99, {many.clients} / {few.clients} clients: {many.p99 / few.p99:.1f}")
     print(f"events skipped {many.skipped}, seen twice {many.repeated}")
     print(f"most connections of the API to Postgres: {many.most_connections}")

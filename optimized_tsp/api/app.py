@@ -78,7 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.webhooks = Webhooks(settings, database, bus)
         watching = asyncio.create_task(watch_loop(metrics.observe_lag))
         try:
-            async with Feed(database, bus, waiters.wake, tracing) as app.state.feed:
+            feed = Feed(database, bus, waiters.wake, tracing, metrics.observe_hand_out)
+            async with feed as app.state.feed:
                 feed_collector = FeedCollector(app.state.feed)
                 metrics.registry.register(feed_collector)
                 yield

@@ -42,6 +42,12 @@ class RequestMetrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._hand_outs = Histogram(
+            "optimized_tsp_feed_hand_out_seconds",
+            "From the first client to the last, whenever the feed hands out events.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._lag = Histogram(
             "optimized_tsp_event_loop_lag_seconds",
             "How much later than asked for the event loop of the API got to something.",
@@ -55,6 +61,10 @@ class RequestMetrics:
         method = method if method in _METHODS else _UNKNOWN
         self._requests.labels(method, route or _UNKNOWN, str(status)).inc()
         self._seconds.labels(method, route or _UNKNOWN).observe(took_s)
+
+    def observe_hand_out(self, took_s: float) -> None:
+        """Count a time that the feed handed out events."""
+        self._hand_outs.observe(took_s)
 
     def observe_lag(self, lag_s: float) -> None:
         """Count a look at the event loop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import NamedTuple, Self
@@ -39,7 +40,12 @@ _PAGE = 500
 # Replays share the pool with everything else the API does.
 _CONCURRENT_READS = 3
 # So many clients get their events before everything else in the process has its turn.
-_CLIENTS_AT_ONCE = 200
+_CLIENTS_AT_ONCE = 100
+# Handing out to very many takes a while. So long, as a part of that time, what is new waits for
+# company: the events of a short job then cost one write to every client, not one each.
+_GATHER_PART = 0.25
+_GATHER_FROM_S = 0.001
+_GATHER_AT_MOST_S = 0.05
 
 
 class FeedLoad(NamedTuple):
@@ -63,9 +69,13 @@ class Feed:
         bus: Bus,
         heard: Callable[[UUID], None] | None = None,
         tracing: Tracing | None = None,
+        handed_out: Callable[[float], None] | None = None,
     ) -> None:
-        """`heard` is called with the job of every doorbell, before anything is read."""
+        """`heard` is called with the job of every doorbell, before anything is read; `handed_out`
+        with the seconds from the first client to the last whenever events were handed out."""
         self._tracing = tracing or NoTracing()
+        self._handed_out = handed_out
+        self._took_s = 0.0
         self.tours = Tours(self.reading)
         self._database = database
         self._bus = bus
@@ -184,6 +194,9 @@ class Feed:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S if self._outboxes else _IDLE_LOOK_S):
                     await self._rung.wait()
+            gather_s = min(_GATHER_PART * self._took_s, _GATHER_AT_MOST_S)
+            if gather_s >= _GATHER_FROM_S:
+                await asyncio.sleep(gather_s)
             self._rung.clear()
             try:
                 await self._look()
@@ -213,7 +226,7 @@ class Feed:
     async def _hand_out(self, events: list[JobEvent]) -> None:
         # Whoever joins from now on finds them in Postgres already, and gets what comes after.
         self._position = max(self._position, events[-1].position)
-        hand_out = HandOut(events)
+        hand_out, began = HandOut(events), time.perf_counter()
         for number, outbox in enumerate(list(self._outboxes), start=1):
             if outbox in self._outboxes:  # others had their turn meanwhile
                 for batch in hand_out.wanted_by(outbox):
@@ -223,6 +236,9 @@ class Feed:
             if number % _CLIENTS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._offered = max(self._offered, events[-1].position)
+        self._took_s = time.perf_counter() - began
+        if self._handed_out is not None:
+            self._handed_out(self._took_s)
         for event, clients in hand_out.reached():
             if event.type in TERMINAL_EVENTS:
                 self._trace(event, clients)
