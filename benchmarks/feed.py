@@ -118,7 +118,7 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
             time.sleep(0.2)
         api = api_process(base_url)
         api_mib, api_s = api.memory_info().rss / 2**20, cpu_s(api) - api_before
-        hand_outs, hand_outs_s = hand_outs_of(base_url)
+        metrics = feed_metrics(base_url)
         clients_s = listeners.cpu_s() - clients_before
         results = listeners.end()
     messages = sum(result["events"] for result in results)
@@ -134,8 +134,8 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
         most_connections=most,
         api_us=None if restart else 1e6 * api_s / messages,
         client_us=1e6 * clients_s / messages,
-        hand_outs=hand_outs,
-        hand_out_ms=1e3 * hand_outs_s / hand_outs,
+        hand_outs=int(metrics["hand_out_seconds_count"]),
+        hand_out_ms=1e3 * metrics["hand_out_seconds_sum"] / metrics["hand_out_seconds_count"],
     )
 
 
@@ -172,15 +172,11 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def hand_outs_of(base_url: str) -> tuple[int, float]:
-    """How often the feed has handed out events, and how many seconds that took."""
-    name = "optimized_tsp_feed_hand_out_seconds"
-    shown = dict(
-        line.rsplit(" ", 1)
-        for line in httpx.get(f"{base_url}/metrics", timeout=30).text.splitlines()
-        if line.startswith(name)
-    )
-    return int(float(shown[f"{name}_count"])), float(shown[f"{name}_sum"])
+def feed_metrics(base_url: str) -> dict[str, float]:
+    """What the API's `/metrics` tell of the feed, by what comes after `optimized_tsp_feed_`."""
+    lines = httpx.get(f"{base_url}/metrics", timeout=30).text.splitlines()
+    shown = [line.rsplit(" ", 1) for line in lines if line.startswith("optimized_tsp_feed_")]
+    return {name.removeprefix("optimized_tsp_feed_"): float(value) for name, value in shown}
 
 
 def api_process(base_url: str) -> psutil.Process:

@@ -20,7 +20,7 @@ import asyncpg
 import orjson
 import psutil
 
-from benchmarks.feed import Listeners, api_process
+from benchmarks.feed import Listeners, api_process, feed_metrics
 from benchmarks.service import service
 from benchmarks.throughput import percentile
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
@@ -29,6 +29,7 @@ from optimized_tsp.events.bus import Bus
 _PADDING = "x" * 2000
 _EVENTS_OF_JOB = 4
 _JOBS_A_SECOND = 10.0
+_JOBS_A_LOOK = 10
 _LONGEST_S = 150.0
 _BASELINE_S = 30.0
 _PATIENCE_S = 60.0
@@ -51,6 +52,8 @@ class Measured:
     latencies_ms: list[float]
     missed: int
     grown_mib: float
+    queue_kib: float
+    """The longest queue of one client that was seen."""
     lived_s: list[float]
     """How long each stalled connection was there, from the first event on."""
 
@@ -78,11 +81,14 @@ def open_of(api: psutil.Process, stalled: list[socket.socket]) -> int:
 
 async def happen(
     running: dict[str, Any], api: psutil.Process, stalled: list[socket.socket]
-) -> tuple[int, float, list[float]]:
-    """Events until the stalled are gone, without any for a while; jobs, largest memory, lives."""
+) -> tuple[int, float, float, list[float]]:
+    """Events until the stalled are gone, without any for a while.
+
+    Returns the jobs, the largest memory (MiB), the longest queue (bytes) and the lives.
+    """
     bus = Bus(running["redis_url"])
     connection = await asyncpg.connect(running["database_url"])
-    jobs, largest, began = 0, 0.0, time.monotonic()
+    jobs, largest, longest, began = 0, 0.0, 0.0, time.monotonic()
     lives: list[float] = []
     longest_s = _LONGEST_S if stalled else _BASELINE_S
     try:
@@ -92,13 +98,16 @@ async def happen(
             bus.announce(job_id)
             jobs += 1
             largest = max(largest, api.memory_info().rss / 2**20)
-            gone = len(stalled) - open_of(api, stalled) if jobs % 10 == 0 else len(lives)
-            lives += [time.monotonic() - began] * (gone - len(lives))
+            if jobs % _JOBS_A_LOOK == 0:
+                gone = len(stalled) - open_of(api, stalled)
+                lives += [time.monotonic() - began] * (gone - len(lives))
+                shown = await asyncio.to_thread(feed_metrics, running["base_url"])
+                longest = max(longest, shown["longest_queue_bytes"])
             await asyncio.sleep(1 / _JOBS_A_SECOND)
     finally:
         await connection.close()
         await bus.close()
-    return jobs, largest, lives
+    return jobs, largest, longest, lives
 
 
 def measure(clients: int, stalled: int) -> Measured:
@@ -109,7 +118,7 @@ def measure(clients: int, stalled: int) -> Measured:
         api = api_process(running["base_url"])
         silent = [stall(port) for _ in range(stalled)]
         before_mib = api.memory_info().rss / 2**20
-        jobs, largest, lives = asyncio.run(happen(running, api, silent))
+        jobs, largest, longest, lives = asyncio.run(happen(running, api, silent))
         deadline = time.monotonic() + _PATIENCE_S
         while listeners.terminal_events() < jobs * clients and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -117,7 +126,8 @@ def measure(clients: int, stalled: int) -> Measured:
         for raw in silent:
             raw.close()
     latencies = [ms for result in results for ms in result["latencies_ms"]]
-    return Measured(latencies, jobs * clients - len(latencies), largest - before_mib, lives)
+    missed = jobs * clients - len(latencies)
+    return Measured(latencies, missed, largest - before_mib, longest / 1024, lives)
 
 
 def main() -> None:
@@ -128,10 +138,18 @@ def main() -> None:
     clients, stalled = arguments.clients, arguments.stalled
     base, beside = measure(clients, 0), measure(clients, stalled)
     print(f"{clients} clients read, {stalled} do not; terminal event to its arrival")
-    print(f"{'stalled':>10}{'p50 ms':>10}{'p99 ms':>10}{'missed':>10}{'API grew MiB':>14}")
+    print(
+        f"{'stalled':>10}{'p50 ms':>10}{'p99 ms':>10}{'missed':>10}{'API grew MiB':>14}"
+        f"{'longest queue KiB':>19}"
+    )
     for count, one in ((0, base), (stalled, beside)):
         p50, p99 = statistics.median(one.latencies_ms), percentile(one.latencies_ms, 99)
-        print(f"{count:>10}{p50:>10.1f}{p99:>10.1f}{one.missed:>10}{one.grown_mib:>14.0f}")
+        print(
+            f"{count:>10}{p50:>10.1f}{p99:>10.1f}{one.missed:>10}{one.grown_mib:>14.0f}"
+            f"{one.queue_kib:>19.0f}"
+        )
+    ratio = percentile(beside.latencies_ms, 99) / percentile(base.latencies_ms, 99)
+    print(f"ratio of p99 of the healthy, with / without stalled: {ratio:.2f}")
     print(f"stalled connections gone: {len(beside.lived_s)} of {stalled}")
     if beside.lived_s:
         print(
