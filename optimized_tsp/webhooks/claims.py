@@ -10,23 +10,39 @@ not wait for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ARRAY, Integer, Text, Uuid, bindparam, func, or_, select, text, update
+from sqlalchemy import ARRAY, Integer, Row, Uuid, bindparam, func, or_, select, text, update
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.core.ids import new_id
+from optimized_tsp.webhooks.looks import (
+    HOST,
+    LOOKED_AT,
+    PENDING,
+    lock,
+    plan_looks,
+)
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
 from optimized_tsp.webhooks.schedule import FAILURES_UNTIL_PAUSED
-from optimized_tsp.webhooks.secrets import NoWebhookKey, SecretBox, owner, signing_secrets
-from optimized_tsp.webhooks.shares import Shares
+from optimized_tsp.webhooks.secrets import NoWebhookKey, SecretBox, Signed, owner, signing_secrets
+from optimized_tsp.webhooks.shares import Shares, in_turns
 
-__all__ = ["AT_ONCE_PER_ENDPOINT", "Claimed", "claim_due", "fail_pending", "give_back", "put_off"]
+__all__ = [
+    "AT_ONCE_PER_ENDPOINT",
+    "Claimed",
+    "Found",
+    "claim_due",
+    "fail_pending",
+    "give_back",
+    "put_off",
+]
 
 logger = structlog.get_logger(__name__)
 
@@ -34,78 +50,45 @@ AT_ONCE_PER_ENDPOINT = 4
 """Attempts under way to one endpoint, counted over all workers."""
 
 _FAILED_AT_ONCE = 1000
-_HOST_OF_URL = "lower(substring(e.url FROM '//([^/?#]*)'))"
-_HOST = f"{_HOST_OF_URL} AS host"
-_PENDING = "{0}.delivered_at IS NULL AND {0}.failed_at IS NULL"
 _DUE = (
-    _PENDING
-    + " AND {0}.next_attempt_at <= now() AND ({0}.lease_until IS NULL OR {0}.lease_until <= now())"
+    f"d.endpoint_id = e.id AND {PENDING} AND d.next_attempt_at <= now()"
+    " AND (d.lease_until IS NULL OR d.lease_until <= now())"
 )
-# From endpoint to endpoint along the index: an endpoint that is owed a hundred thousand deliveries
-# costs as much as one that is owed one. Tenants take turns, and their hosts; whoever answered last
-# time goes first. Conditions on columns that others change are asked again under the lock.
-_LOCK_ENDPOINTS = text(
+# Of locked endpoints, and in statements of their own: they see what whoever held the locks before
+# us has claimed.
+_WANTING = text(
     f"""
-    WITH RECURSIVE owed AS (
-        (SELECT d.endpoint_id FROM webhook_deliveries AS d WHERE {_PENDING.format("d")}
-         ORDER BY d.endpoint_id LIMIT 1)
-        UNION ALL
-        SELECT (SELECT d.endpoint_id FROM webhook_deliveries AS d
-                WHERE {_PENDING.format("d")} AND d.endpoint_id > owed.endpoint_id
-                ORDER BY d.endpoint_id LIMIT 1)
-        FROM owed WHERE owed.endpoint_id IS NOT NULL
-    ), wanting AS (
-        SELECT e.id, e.tenant_id, {_HOST}, e.consecutive_failures > 0 AS failing, due.number
-        FROM webhook_endpoints AS e JOIN owed ON owed.endpoint_id = e.id
-        CROSS JOIN LATERAL (SELECT count(*) AS number FROM (
-            SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = e.id AND {_DUE.format("d")}
-            ORDER BY d.next_attempt_at LIMIT {AT_ONCE_PER_ENDPOINT}) AS first) AS due
-        WHERE e.disabled_at IS NOT NULL OR (
-            (e.paused_until IS NULL OR e.paused_until <= now()) AND due.number > 0
-            AND e.tenant_id <> ALL (:full_tenants)
-            AND (e.tenant_id || ' ' || {_HOST_OF_URL}) <> ALL (:full_hosts))
-    ), of_host AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY tenant_id, host ORDER BY failing, random()) AS turn_of_host
-        FROM wanting
-    ), of_tenant AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY tenant_id ORDER BY failing, turn_of_host, random()) AS turn
-        FROM of_host
-    )
-    SELECT e.id, e.disabled_at IS NOT NULL AS disabled, e.tenant_id, of_tenant.host,
-           of_tenant.number
-    FROM webhook_endpoints AS e JOIN of_tenant ON of_tenant.id = e.id
-    WHERE e.disabled_at IS NOT NULL OR e.paused_until IS NULL OR e.paused_until <= now()
-    ORDER BY of_tenant.failing, of_tenant.turn, random() LIMIT :most
-    FOR NO KEY UPDATE OF e SKIP LOCKED
+    SELECT e.id, e.tenant_id, e.listed, e.url, {HOST} AS host,
+           e.consecutive_failures > 0 AS failing,
+           e.disabled_at IS NOT NULL AS disabled,
+           coalesce(e.paused_until > now(), false) AS paused,
+           due.number AS due,
+           greatest(0, CASE WHEN e.consecutive_failures < {FAILURES_UNTIL_PAUSED}
+                            THEN {AT_ONCE_PER_ENDPOINT} ELSE 1 END - under_way.number) AS room
+    FROM webhook_endpoints AS e
+    CROSS JOIN LATERAL (SELECT count(*)::int AS number FROM (
+        SELECT FROM webhook_deliveries AS d WHERE {_DUE}
+        ORDER BY d.next_attempt_at LIMIT {AT_ONCE_PER_ENDPOINT}) AS first) AS due
+    CROSS JOIN LATERAL (SELECT count(*)::int AS number FROM webhook_deliveries AS d
+        WHERE d.endpoint_id = e.id AND d.lease_id IS NOT NULL AND d.lease_until > now()
+        ) AS under_way
+    WHERE e.id = ANY (:locked)
     """  # noqa: S608 - constants of ours
-).bindparams(
-    bindparam("full_tenants", type_=ARRAY(Uuid())), bindparam("full_hosts", type_=ARRAY(Text()))
-)
+).bindparams(bindparam("locked", type_=ARRAY(Uuid())))
 
-# A statement of its own: it sees what whoever held the locks before us has claimed.
 _CLAIM = (
     text(
         f"""
         WITH chosen AS (
             SELECT due.id
-            FROM webhook_endpoints AS e
-            JOIN unnest(:endpoints, :allowed) AS may (id, number) ON may.id = e.id
+            FROM unnest(:endpoints, :allowed) AS e (id, number)
             CROSS JOIN LATERAL (
-                SELECT d.id FROM webhook_deliveries AS d
-                WHERE d.endpoint_id = e.id AND {_DUE.format("d")}
-                ORDER BY d.next_attempt_at
-                LIMIT least(may.number, greatest(0,
-                    CASE WHEN e.consecutive_failures < {FAILURES_UNTIL_PAUSED}
-                         THEN {AT_ONCE_PER_ENDPOINT} ELSE 1 END
-                    - (SELECT count(*) FROM webhook_deliveries AS under_way
-                       WHERE under_way.endpoint_id = e.id AND under_way.lease_id IS NOT NULL
-                         AND under_way.lease_until > now())))
+                SELECT d.id FROM webhook_deliveries AS d WHERE {_DUE}
+                ORDER BY d.next_attempt_at LIMIT e.number
             ) AS due
         )
         UPDATE webhook_deliveries AS d
-        SET lease_id = :lease_id, lease_until = now() + CAST(:lease AS interval)
+        SET seen = true, lease_id = :lease_id, lease_until = now() + CAST(:lease AS interval)
         FROM chosen WHERE d.id = chosen.id
         RETURNING d.id, d.endpoint_id, d.payload
         """  # noqa: S608 - constants of ours
@@ -119,13 +102,20 @@ _CLAIM = (
 )
 
 
+class Receiver(Signed, Protocol):
+    """What of an endpoint an attempt needs."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A delivery to attempt now."""
 
     id: UUID
     lease_id: UUID
-    endpoint: WebhookEndpoint = field(repr=False)
+    endpoint: Receiver = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
     secrets: list[str] = field(repr=False)
     """Newest first; none when they cannot be read."""
@@ -138,6 +128,15 @@ class Claimed:
         return self.endpoint.tenant_id
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look found."""
+
+    claimed: list[Claimed]
+    more: bool = False
+    """Whether there may be more that can be attempted now: look again at once."""
+
+
 async def claim_due(
     session: WriteSession,
     box: SecretBox,
@@ -145,21 +144,46 @@ async def claim_due(
     most: int,
     lease_s: float,
     under_way: Collection[Claimed] = (),
-) -> list[Claimed]:
+    with_room: Collection[UUID] = (),
+) -> Found:
     """Claim at most `most` deliveries that are due, of each endpoint what it may have at once.
 
     Nobody gets more than a share (`Shares`), counted with what is `under_way` in this process.
-    What a disabled endpoint is still owed has failed.
+    Attempts to the endpoints `with_room` have just ended. What a disabled endpoint is still owed
+    has failed.
     """
     shares = Shares(most, under_way)
-    full = {"full_tenants": shares.full_tenants, "full_hosts": shares.full_hosts}
-    locked = (await session.execute(_LOCK_ENDPOINTS, {"most": most, **full})).all()
-    if disabled := [row.id for row in locked if row.disabled]:
+    locked = await lock(
+        session,
+        full_tenants=shares.full_tenants,
+        full_hosts=shares.full_hosts,
+        with_room=with_room,
+    )
+    if not locked:
+        return Found([])
+    rows = (await session.execute(_WANTING, {"locked": list(locked)})).all()
+    if disabled := [row.id for row in rows if row.disabled]:
         await fail_pending(session, disabled, "The endpoint is disabled.")
-    enabled = {row.id: row for row in locked if not row.disabled}
-    allowed = shares.hand_out([(row.id, row, row.number) for row in enabled.values()])
-    if not allowed:
-        return []
+    wanting = {
+        row.id: row for row in rows if row.due and row.room and not (row.disabled or row.paused)
+    }
+    allowed = shares.hand_out(
+        [(row.id, row, min(row.due, row.room)) for row in in_turns(wanting.values())]
+    )
+    claimed = await _claim(session, allowed, wanting, box, lease_s) if allowed else []
+    given = Counter(each.endpoint.id for each in claimed)
+    full = [row.id for row in rows if row.room == given[row.id]]
+    await plan_looks(session, locked, full=full)
+    return Found(claimed, more=len(locked) >= LOOKED_AT)
+
+
+async def _claim(
+    session: WriteSession,
+    allowed: Mapping[UUID, int],
+    wanting: Mapping[UUID, Row[Any]],
+    box: SecretBox,
+    lease_s: float,
+) -> list[Claimed]:
     lease_id = new_id()
     rows = await session.execute(
         _CLAIM,
@@ -171,9 +195,7 @@ async def claim_due(
         },
     )
     claimed = rows.all()
-    wanted = {row.endpoint_id for row in claimed}
-    found = await session.scalars(select(WebhookEndpoint).where(WebhookEndpoint.id.in_(wanted)))
-    endpoints = {endpoint.id: endpoint for endpoint in found}
+    endpoints = {row.endpoint_id: wanting[row.endpoint_id] for row in claimed}
     sealed = await signing_secrets(session, endpoints.values())
     secrets = {
         endpoint.id: _opened(sealed[endpoint.id], endpoint, box) for endpoint in endpoints.values()
@@ -185,7 +207,7 @@ async def claim_due(
             endpoints[row.endpoint_id],
             row.payload,
             secrets[row.endpoint_id],
-            enabled[row.endpoint_id].host,
+            endpoints[row.endpoint_id].host,
         )
         for row in claimed
     ]
@@ -193,6 +215,7 @@ async def claim_due(
 
 async def put_off(claimed: Claimed, *, wait_s: float, session: WriteSession) -> None:
     """No attempt was made as there is no key to sign with: try later."""
+    await _lock(session, [claimed.endpoint.id])
     await session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.id == claimed.id, WebhookDelivery.lease_id == claimed.lease_id)
@@ -203,19 +226,29 @@ async def put_off(claimed: Claimed, *, wait_s: float, session: WriteSession) -> 
             next_attempt_at=func.now() + timedelta(seconds=wait_s),
         )
     )
+    await plan_looks(session, [claimed.endpoint.id])
 
 
 async def give_back(claims: Collection[Claimed], *, session: WriteSession) -> None:
     """End the leases of attempts that were broken off, so that nobody waits for them."""
+    endpoints = {claimed.endpoint.id for claimed in claims}
+    await _lock(session, endpoints)
     await session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.id.in_([claimed.id for claimed in claims]))
         .where(WebhookDelivery.lease_id.in_([claimed.lease_id for claimed in claims]))
         .values(lease_id=None, lease_until=None)
     )
+    await plan_looks(session, endpoints)
 
 
-def _opened(sealed: Sequence[bytes], endpoint: WebhookEndpoint, box: SecretBox) -> list[str]:
+async def _lock(session: WriteSession, endpoints: Collection[UUID]) -> None:
+    """In the order of their ids: two workers that lock the same do not wait for each other."""
+    locking = select(WebhookEndpoint.id).where(WebhookEndpoint.id.in_(endpoints))
+    await session.execute(locking.order_by(WebhookEndpoint.id).with_for_update(key_share=True))
+
+
+def _opened(sealed: Sequence[bytes], endpoint: Receiver, box: SecretBox) -> list[str]:
     try:
         return [box.open(secret, owner(endpoint)) for secret in sealed]
     except NoWebhookKey as error:

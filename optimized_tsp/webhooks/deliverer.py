@@ -23,7 +23,8 @@ from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.core.totals import Tally
 from optimized_tsp.webhooks import claims, outcomes
 from optimized_tsp.webhooks.address import AddressPolicy, RefusedAddress
-from optimized_tsp.webhooks.claims import Claimed
+from optimized_tsp.webhooks.claims import Claimed, Found
+from optimized_tsp.webhooks.looks import check_plans
 from optimized_tsp.webhooks.outbox import message_id
 from optimized_tsp.webhooks.outcomes import Delivered, Failure
 from optimized_tsp.webhooks.resolve import SystemResolver
@@ -61,6 +62,8 @@ class Pace:
     rest_busy_s: float = 0.01
     rest_idle_s: float = 0.1
     """Between two looks, after one that found something or nothing: rings come in crowds."""
+    check_every_s: float = 10.0
+    """Looks whether it overlooks something (`check_plans`)."""
     grace_s: float = 1.5
     """For attempts under way when the process is to stop; then they are broken off."""
 
@@ -105,6 +108,9 @@ class Deliverer:
         self._stopping = False
         self._attempts: dict[asyncio.Task[None], Claimed] = {}
         self._delivered: list[Delivered] = []
+        self._with_room: set[UUID] = set()
+        self._checked_to = UUID(int=0)
+        self._check_at = time.monotonic() + pace.check_every_s
 
     def wake(self, _: UUID | None = None) -> None:
         """Something may be due: look now instead of within a second."""
@@ -117,6 +123,7 @@ class Deliverer:
             begun = time.monotonic()
             async with self._looking:
                 found = await self._look()
+                await self._check()
             rest_s = self._pace.rest_busy_s if found else self._pace.rest_idle_s
             await asyncio.sleep(max(rest_s, _REST * (time.monotonic() - begun)))
             with suppress(TimeoutError):
@@ -142,39 +149,63 @@ class Deliverer:
         """Record what was delivered, start an attempt for all that is due and has room here."""
         delivered, self._delivered = self._delivered, []
         room = 0 if self._stopping else self._pace.at_once - len(self._attempts)
+        with_room: set[UUID] = set()
+        if room > 0:
+            with_room, self._with_room = self._with_room, with_room
         try:
             async with self._connections, self._database.write() as session:
-                found = await self._record_and_claim(session, delivered, room)
+                found = await self._record_and_claim(session, delivered, with_room, room)
         except Exception as error:
             self._delivered += delivered
+            self._with_room |= with_room
             if not is_outage(error):
                 raise
             logger.warning("database_unavailable", effect="no webhooks", error=repr(error))
             return 0
-        for claimed in found:
+        for claimed in found.claimed:
             attempt = asyncio.create_task(self._deliver(claimed))
             self._attempts[attempt] = claimed
             attempt.add_done_callback(self._ended)
-        return len(found)
+        if found.more:
+            self.wake()
+        return len(found.claimed)
 
     async def _record_and_claim(
-        self, session: WriteSession, delivered: list[Delivered], room: int
-    ) -> list[Claimed]:
+        self,
+        session: WriteSession,
+        delivered: list[Delivered],
+        with_room: set[UUID],
+        room: int,
+    ) -> Found:
         """One transaction for a crowd: a busy deliverer costs little more than an idle one."""
         if delivered:
             await outcomes.record_delivered(delivered, session=session)
         if room <= 0:
-            return []
+            return Found([])
         return await claims.claim_due(
             session,
             self._box,
             most=room,
             lease_s=self._pace.lease_s,
             under_way=self._attempts.values(),
+            with_room=with_room,
         )
+
+    async def _check(self) -> None:
+        if time.monotonic() < self._check_at:
+            return
+        self._check_at = time.monotonic() + self._pace.check_every_s
+        try:
+            async with self._connections, self._database.write() as session:
+                self._checked_to = await check_plans(session, self._checked_to)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            logger.warning("database_unavailable", effect="no webhooks", error=repr(error))
 
     def _ended(self, attempt: asyncio.Task[None]) -> None:
         claimed = self._attempts.pop(attempt)
+        self._with_room.add(claimed.endpoint.id)
         self.wake()  # there is room again, here and at the endpoint
         if not attempt.cancelled() and (defect := attempt.exception()) is not None:
             # The delivery is due again when its lease has run out.

@@ -34,8 +34,9 @@ class WebhookEndpoint(Base):
     a receiver's limits hold for all jobs that name it; they get the events of those jobs only
     (`jobs.webhook_endpoint_id`).
 
-    `consecutive_failures`, `failing_since` and `paused_until` (the breaker: no attempt before it)
-    are the sender's. A deleted one is also disabled, and kept for as long as deliveries tell of it.
+    `consecutive_failures`, `failing_since`, `paused_until` (the breaker: no attempt before it) and
+    `next_look_at` (see `looks`) are the sender's. A deleted one is also disabled, and kept for as
+    long as deliveries tell of it.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -52,6 +53,16 @@ class WebhookEndpoint(Base):
             "url",
             unique=True,
             postgresql_where=text("NOT listed AND deleted_at IS NULL"),
+        ),
+        Index(
+            "webhook_endpoints_answering_idx",
+            "next_look_at",
+            postgresql_where=text("consecutive_failures = 0"),
+        ),
+        Index(
+            "webhook_endpoints_failing_idx",
+            "next_look_at",
+            postgresql_where=text("consecutive_failures > 0"),
         ),
     )
 
@@ -71,6 +82,7 @@ class WebhookEndpoint(Base):
     consecutive_failures: Mapped[int] = mapped_column(Integer, server_default="0")
     failing_since: Mapped[datetime | None]
     paused_until: Mapped[datetime | None]
+    next_look_at: Mapped[datetime | None]
 
 
 class WebhookSecret(Base):
@@ -104,7 +116,8 @@ class WebhookDelivery(Base):
     `payload` is the event as readers of the feed see it, without cursor; it is kept here because
     events are pruned on their own. `job_id` and `seq` are NULL in a test. `attempts` counts since
     the delivery was last asked for; an attempt in progress has `lease_id` and `lease_until`, by the
-    database's clock. `last_*` tell of the last attempt that ended.
+    database's clock. `last_*` tell of the last attempt that ended. What is `seen` counts in its
+    endpoint's `next_look_at`.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -115,6 +128,11 @@ class WebhookDelivery(Base):
             "endpoint_id",
             "next_attempt_at",
             postgresql_where=text("delivered_at IS NULL AND failed_at IS NULL"),
+        ),
+        Index(
+            "webhook_deliveries_unseen_idx",
+            "id",
+            postgresql_where=text("NOT seen AND delivered_at IS NULL AND failed_at IS NULL"),
         ),
         Index(
             "webhook_deliveries_leased_idx",
@@ -140,6 +158,7 @@ class WebhookDelivery(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     lease_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     delivered_at: Mapped[datetime | None]

@@ -15,6 +15,7 @@ from sqlalchemy import ARRAY, Double, Integer, Uuid, bindparam, func, select, te
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.webhooks.claims import Claimed, fail_pending
+from optimized_tsp.webhooks.looks import plan_looks
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
 from optimized_tsp.webhooks.schedule import FAILURES_UNTIL_PAUSED, Schedule
 
@@ -31,7 +32,8 @@ _HEAL = text(
         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE webhook_endpoints AS e
-    SET consecutive_failures = 0, failing_since = NULL, paused_until = NULL
+    SET consecutive_failures = 0, failing_since = NULL, paused_until = NULL,
+        next_look_at = now()
     FROM failing WHERE e.id = failing.id
     """
 ).bindparams(bindparam("endpoints", type_=ARRAY(Uuid())))
@@ -129,6 +131,7 @@ async def record_failure(
         )
     )
     await _count_against(session, endpoint, failure, schedule)
+    await plan_looks(session, [endpoint.id])
 
 
 async def _count_against(

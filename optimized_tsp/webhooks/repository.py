@@ -145,6 +145,7 @@ UNTRIED: dict[str, Any] = {
     "consecutive_failures": 0,
     "failing_since": None,
     "paused_until": None,
+    "next_look_at": func.now(),
 }
 """What is true of an endpoint that works, or whose address is a new one."""
 
@@ -159,6 +160,7 @@ async def disable(session: WriteSession, endpoint: WebhookEndpoint, reason: str)
     """
     endpoint.disabled_at = func.now()
     endpoint.disabled_reason = reason
+    endpoint.next_look_at = func.now()
     await session.flush()
     await fail_pending(session, [endpoint.id], reason)
 

@@ -219,6 +219,7 @@ async def _lock_to_send(
     if endpoint.disabled_at is not None:
         raise StateConflict("The endpoint is disabled; enable it first.")
     endpoint.paused_until = None
+    endpoint.next_look_at = func.now()
     return endpoint
 
 

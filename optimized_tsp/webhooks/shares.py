@@ -9,12 +9,13 @@ has a URL of its own is many endpoints, and none of them has failed yet.
 
 from __future__ import annotations
 
+import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-__all__ = ["Shares", "Wanting"]
+__all__ = ["Shares", "Wanting", "in_turns"]
 
 # Alone, a tenant has three quarters of all attempts, and one host of it a half.
 _OF_TENANT = 3
@@ -28,6 +29,16 @@ class Wanting(Protocol):
     def tenant_id(self) -> UUID: ...
     @property
     def host(self) -> str: ...
+
+
+class Candidate(Wanting, Protocol):
+    """An endpoint that may be asked now."""
+
+    @property
+    def failing(self) -> bool: ...
+
+
+CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 class Shares:
@@ -77,3 +88,28 @@ class Shares:
     def _count(self, of: Wanting) -> None:
         self._of_tenant[of.tenant_id] += 1
         self._of_host[of.tenant_id, of.host] += 1
+
+
+def in_turns(wanting: Iterable[CandidateT]) -> list[CandidateT]:
+    """In what order they are asked: tenants take turns, and their hosts; chance decides the rest.
+
+    Whoever failed last time comes after all that did not.
+    """
+    rows = list(wanting)
+    random.shuffle(rows)
+    rows.sort(key=lambda row: row.failing)
+    of_hosts = _by_turn(rows, lambda row: (row.tenant_id, row.host))
+    return _by_turn(of_hosts, lambda row: row.tenant_id)
+
+
+def _by_turn(
+    rows: Iterable[CandidateT], group: Callable[[CandidateT], Hashable]
+) -> list[CandidateT]:
+    """The first of every group, then their second ones, and so on."""
+    had: Counter[Hashable] = Counter()
+    ranked = []
+    for row in rows:
+        ranked.append((row.failing, had[group(row)], row))
+        had[group(row)] += 1
+    ranked.sort(key=lambda rank: rank[:2])
+    return [row for *_, row in ranked]

@@ -110,7 +110,8 @@ async def test_an_endpoint_that_failed_often_is_asked_by_one_delivery_at_a_time(
     claimed = []
     for _ in range(2):
         async with db.write() as session:
-            claimed.append(await claim_due(session, BOX, most=100, lease_s=30))
+            found = await claim_due(session, BOX, most=100, lease_s=30)
+            claimed.append(found.claimed)
 
     urls = [each.endpoint.url for each in claimed[0]]
     assert urls.count("https://a.example.org/") == 1

@@ -139,7 +139,7 @@ async def test_a_claim_that_was_lost_is_repeated_when_its_lease_has_run_out(
         deliver()
         await outbox.until(delivered)
 
-    assert [claimed.id for claimed in lost] == [owed]
+    assert [claimed.id for claimed in lost.claimed] == [owed]
     assert stranger.received[0].at - begun > 0.3
     assert stranger.ids == [message_id(owed)]
 
