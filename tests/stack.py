@@ -29,7 +29,7 @@ from optimized_tsp.embedded.service import (
     worker_process,
 )
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 90.0
 STOP_GRACE_S = 10.0
 WEBHOOK_KEY = "a key that only encrypts the secrets of tests"
 _TEMPLATE = "optimized_tsp"

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
+import psutil
 import pytest
 from sqlalchemy import select, text
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
+from optimized_tsp.embedded.process import Process, wait_until
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.events.types import TERMINAL_EVENTS
 from optimized_tsp.jobs.models import Job, Solution
@@ -24,9 +28,11 @@ from optimized_tsp.jobs.service import cancel_job, submit_job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
 from optimized_tsp.solvers.contract import InstanceSize
-from tests.stack import RunningStack, TestDatabase, stack_env
+from tests.promises import crowding
+from tests.stack import READY_TIMEOUT_S, RunningStack, Servers, TestDatabase, stack_env
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
+DEADLINE_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -95,15 +101,69 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
     await bus.close()
 
 
-@pytest.fixture
-def fleet(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[RunningStack]:
+def below(worker: Process) -> list[psutil.Process]:
+    """The fork server of a worker and its solver child, once there."""
+    found: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
+    return found
+
+
+@contextmanager
+def fleet_on(database: TestDatabase, redis_url: str, folder: Path) -> Iterator[RunningStack]:
     """No worker yet: `fleet.start_worker()`. Leases are short, so that rescues come soon."""
     env = stack_env(
-        database, redis_url, lease_s="3", solver_threads="1", data_dir=str(tmp_path / "data")
+        database, redis_url, lease_s="3", solver_threads="1", data_dir=str(folder / "data")
     )
-    fleet = RunningStack(tmp_path, env | {"PYTHONPATH": str(PLUGINS)})
-    yield fleet
-    fleet.stop()
+    fleet = RunningStack(folder, env | {"PYTHONPATH": str(PLUGINS)})
+    try:
+        yield fleet
+    finally:
+        fleet.stop()
+
+
+@pytest.fixture
+def fleet(database: TestDatabase, redis_url: str, tmp_path: Path) -> Iterator[RunningStack]:
+    """Workers of one test's own."""
+    with fleet_on(database, redis_url, tmp_path) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def standing_database(servers: Servers) -> Iterator[TestDatabase]:
+    """A database for all tests of a file; that file says that it is its `database`."""
+    with servers.database() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def standing_fleet(
+    servers: Servers, standing_database: TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStack]:
+    """One worker for all tests of a file: starting one takes longer than most jobs here."""
+    folder = tmp_path_factory.mktemp("fleet")
+    with fleet_on(standing_database, servers.identity.redis_url, folder) as fleet:
+        worker = fleet.start_worker()
+        assert wait_until(lambda: len(below(worker)) == 2, timeout_s=READY_TIMEOUT_S)
+        yield fleet
+
+
+@pytest.fixture
+def valkey(servers: Servers) -> Iterator[Process]:
+    """The server, for stopping; it runs again after the test."""
+    yield servers._embedded.valkey
+    restart(servers._embedded.valkey)
+
+
+@pytest.fixture
+def postgres(servers: Servers) -> Iterator[Process]:
+    """The server, for stopping; it runs again after the test."""
+    yield servers._embedded.postgres.process
+    restart(servers._embedded.postgres.process)
+
+
+def restart(server: Process) -> None:
+    if not server.is_running():
+        server.start()
+        server.wait_ready(timeout_s=READY_TIMEOUT_S)
 
 
 @pytest.fixture
@@ -150,16 +210,18 @@ async def tell(db: Database, job_id: UUID) -> Story:
 
 @pytest.fixture
 def until(db: Database) -> Until:
-    """Waits until the stored story of a job is as wanted; fails with the story when it is not."""
+    """Waits until the stored story of a job is as wanted; fails with the story when it is not.
+
+    Where others use the machine it waits for as much longer as that slows everything down.
+    """
 
     async def until(
-        job_id: UUID, wanted: Callable[[Story], object], within_s: float = 30.0
+        job_id: UUID, wanted: Callable[[Story], object], within_s: float = DEADLINE_S
     ) -> Story:
-        deadline = asyncio.get_running_loop().time() + within_s
+        begun = time.monotonic()
         while not wanted(story := await tell(db, job_id)):
-            assert asyncio.get_running_loop().time() < deadline, (
-                f"{story.status} after {within_s} s: {story.events}"
-            )
+            if (waited_s := time.monotonic() - begun) > within_s:
+                assert waited_s < within_s * crowding(), f"{story.status}: {story.events}"
             await asyncio.sleep(0.01)
         story.assert_events_are_sound()
         return story
@@ -171,7 +233,7 @@ def until(db: Database) -> Until:
 def until_ended(until: Until) -> Until:
     """Waits until a job ended."""
 
-    async def until_ended(job_id: UUID, within_s: float = 30.0) -> Story:
+    async def until_ended(job_id: UUID, within_s: float = DEADLINE_S) -> Story:
         return await until(job_id, lambda story: story.status in TERMINAL, within_s)
 
     return until_ended

@@ -9,8 +9,7 @@ import subprocess
 import sys
 
 from optimized_tsp.worker.health import heard_within
-from tests.conftest import StartStack
-from tests.stack import READY_TIMEOUT_S, TestDatabase
+from tests.stack import READY_TIMEOUT_S, RunningStack, TestDatabase
 
 # Shorter than a container's half minute; the workers below go round every 0.6 s.
 SILENCE_S = 3.0
@@ -36,15 +35,13 @@ def run_check(database_url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_frozen_worker_is_not_healthy(
-    database: TestDatabase, start_stack: StartStack
-) -> None:
+async def test_a_frozen_worker_is_not_healthy(database: TestDatabase, fleet: RunningStack) -> None:
     assert not await heard_within(database.url, SILENCE_S)
-    stack = start_stack(workers=1, lease_s="3")
+    worker = fleet.start_worker()
     await until_heard(database, heard=True)
-    stack.workers[0].send(signal.SIGSTOP)
+    worker.send(signal.SIGSTOP)
     await until_heard(database, heard=False)
-    stack.workers[0].send(signal.SIGCONT)
+    worker.send(signal.SIGCONT)
     await until_heard(database, heard=True)
     assert run_check(database.url).returncode == 0
 

@@ -17,10 +17,17 @@ from optimized_tsp.jobs.models import LogLine
 from optimized_tsp.jobs.outcomes import rescue_expired
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.states import JobStatus
-from tests.stack import RunningStack
+from tests.stack import RunningStack, TestDatabase
 from tests.worker.conftest import Story, Submit, Until
 
 SCOPE = Scope(DEFAULT_TENANT_ID)
+pytestmark = pytest.mark.usefixtures("standing_fleet")
+
+
+@pytest.fixture(scope="module")
+def database(standing_database: TestDatabase) -> TestDatabase:
+    """One for all tests here."""
+    return standing_database
 
 
 async def log_of(db: Database, job: UUID) -> list[LogLineView]:
@@ -33,14 +40,8 @@ def has_log(story: Story) -> bool:
 
 
 async def test_a_log_is_there_while_the_job_runs_and_tells_the_end(
-    fleet: RunningStack,
-    submit: Submit,
-    until: Until,
-    until_ended: Until,
-    db: Database,
-    tmp_path: Path,
+    submit: Submit, until: Until, until_ended: Until, db: Database, tmp_path: Path
 ) -> None:
-    fleet.start_worker()
     gate = tmp_path / "gate"
     job = await submit("talk", gate=gate)
 
@@ -70,9 +71,8 @@ async def test_a_log_is_there_while_the_job_runs_and_tells_the_end(
 
 
 async def test_a_solver_s_crash_is_told_and_costs_nothing_that_was_said(
-    fleet: RunningStack, submit: Submit, until_ended: Until, db: Database
+    submit: Submit, until_ended: Until, db: Database
 ) -> None:
-    fleet.start_worker()
     story = await until_ended(await submit("segfault"))
 
     lines = await log_of(db, story.job.id)
@@ -84,14 +84,13 @@ async def test_a_solver_s_crash_is_told_and_costs_nothing_that_was_said(
 
 
 async def test_what_was_stored_survives_the_worker(
-    fleet: RunningStack, submit: Submit, until: Until, until_ended: Until, db: Database
+    standing_fleet: RunningStack, submit: Submit, until: Until, until_ended: Until, db: Database
 ) -> None:
-    worker = fleet.start_worker()
     job = await submit("improve_start", gate=Path("/nowhere"))
     await until(job, has_log)
 
-    psutil.Process(worker.pid).kill()
-    fleet.start_worker()
+    psutil.Process(standing_fleet.workers[-1].pid).kill()
+    standing_fleet.start_worker()
     await until_ended(job)
 
     lines = await log_of(db, job)
@@ -102,9 +101,8 @@ async def test_what_was_stored_survives_the_worker(
 
 
 async def test_a_log_is_bounded_says_so_and_still_tells_the_end(
-    fleet: RunningStack, submit: Submit, until_ended: Until, db: Database
+    submit: Submit, until_ended: Until, db: Database
 ) -> None:
-    fleet.start_worker()
     story = await until_ended(await submit("talk_without_end"))
 
     assert story.status is JobStatus.COMPLETED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,50 +10,31 @@ from redis import Redis
 
 from optimized_tsp.embedded.process import Process
 from optimized_tsp.jobs.states import JobStatus
-from tests.stack import READY_TIMEOUT_S, RunningStack, Servers
-from tests.worker.conftest import Submit, Until
+from tests.stack import RunningStack, TestDatabase
+from tests.worker.conftest import Submit, Until, restart
+
+pytestmark = pytest.mark.usefixtures("standing_fleet")
 
 
-@pytest.fixture
-def valkey(servers: Servers) -> Iterator[Process]:
-    """The server, for stopping; it runs again after the test."""
-    yield servers._embedded.valkey
-    restart(servers._embedded.valkey)
+@pytest.fixture(scope="module")
+def database(standing_database: TestDatabase) -> TestDatabase:
+    """One for all tests here."""
+    return standing_database
 
 
-@pytest.fixture
-def postgres(servers: Servers) -> Iterator[Process]:
-    """The server, for stopping; it runs again after the test."""
-    yield servers._embedded.postgres.process
-    restart(servers._embedded.postgres.process)
-
-
-def restart(server: Process) -> None:
-    if not server.is_running():
-        server.start()
-        server.wait_ready(timeout_s=READY_TIMEOUT_S)
-
-
-async def test_a_lost_ring_is_rung_again(
-    fleet: RunningStack, submit: Submit, until_ended: Until
-) -> None:
-    fleet.start_worker()
-    await until_ended(await submit("prove"))  # the worker is up
-
+async def test_a_lost_ring_is_rung_again(submit: Submit, until_ended: Until) -> None:
     job = await submit("prove", ring=False)
 
     assert (await until_ended(job, within_s=5)).job.attempt == 1
 
 
 async def test_flushing_redis_while_a_job_runs_and_others_wait_loses_nothing(
-    fleet: RunningStack,
     submit: Submit,
     until: Until,
     until_ended: Until,
     redis_url: str,
     tmp_path: Path,
 ) -> None:
-    fleet.start_worker()
     gate = tmp_path / "gate"
     running = await submit("prove", gate=gate)
     await until(running, lambda story: story.cost is not None)
@@ -70,15 +50,12 @@ async def test_flushing_redis_while_a_job_runs_and_others_wait_loses_nothing(
 
 
 async def test_without_redis_jobs_are_taken_run_and_cancelled(
-    fleet: RunningStack,
     submit: Submit,
     until: Until,
     until_ended: Until,
     cancel: Until,
     valkey: Process,
 ) -> None:
-    fleet.start_worker()
-    await until_ended(await submit("prove"))
     valkey.kill()
 
     solved = await until_ended(await submit("prove"), within_s=5)
@@ -91,28 +68,13 @@ async def test_without_redis_jobs_are_taken_run_and_cancelled(
     assert cancelled.status is JobStatus.CANCELLED
 
 
-async def test_a_worker_started_without_redis_hears_rings_once_it_is_back(
-    fleet: RunningStack, submit: Submit, until_ended: Until, valkey: Process
-) -> None:
-    valkey.kill()
-    worker = fleet.start_worker()
-    assert (await until_ended(await submit("prove"))).status is JobStatus.COMPLETED
-
-    restart(valkey)
-
-    assert (await until_ended(await submit("prove"), within_s=5)).status is JobStatus.COMPLETED
-    assert worker.is_running()
-
-
 async def test_postgres_restarting_does_not_stop_a_solve(
-    fleet: RunningStack,
     submit: Submit,
     until: Until,
     until_ended: Until,
     postgres: Process,
     tmp_path: Path,
 ) -> None:
-    fleet.start_worker()
     gate = tmp_path / "gate"
     job = await submit("prove", gate=gate)
     await until(job, lambda story: story.cost == 5)
@@ -128,15 +90,13 @@ async def test_postgres_restarting_does_not_stop_a_solve(
 
 
 async def test_an_outage_longer_than_the_lease_costs_no_run_either(
-    fleet: RunningStack,
+    standing_fleet: RunningStack,
     submit: Submit,
     until: Until,
     until_ended: Until,
     postgres: Process,
     tmp_path: Path,
 ) -> None:
-    fleet.start_worker()
-    worker = fleet.workers[0]
     gate = tmp_path / "gate"
     job = await submit("prove", gate=gate)
     await until(job, lambda story: story.cost == 5)
@@ -144,7 +104,7 @@ async def test_an_outage_longer_than_the_lease_costs_no_run_either(
     postgres.kill()
     lease_s = 3.0
     await asyncio.sleep(lease_s + 1)  # the one thing that takes as long as it takes
-    assert worker.is_running()
+    assert standing_fleet.workers[0].is_running()
     restart(postgres)
     gate.touch()
     story = await until_ended(job)
@@ -153,13 +113,10 @@ async def test_an_outage_longer_than_the_lease_costs_no_run_either(
 
 
 async def test_jobs_submitted_after_postgres_came_back_are_run(
-    fleet: RunningStack, submit: Submit, until_ended: Until, postgres: Process
+    standing_fleet: RunningStack, submit: Submit, until_ended: Until, postgres: Process
 ) -> None:
-    worker = fleet.start_worker()
-    await until_ended(await submit("prove"))
-
     postgres.kill()
     restart(postgres)
 
     assert (await until_ended(await submit("prove"))).status is JobStatus.COMPLETED
-    assert worker.is_running()
+    assert standing_fleet.workers[0].is_running()

@@ -1,0 +1,34 @@
+"""Promises about time, judged also on a machine that others use.
+
+"A cancel takes less than a second" is said of a machine with room for us. Where several processes
+share a core everything takes as many times longer, and so much longer a test waits: not more, and
+on a quiet machine not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["crowding", "promised"]
+
+_WORK_S = 0.02
+
+
+def crowding() -> float:
+    """How many times longer computing takes at this moment than on an idle machine; at least 1."""
+    began, enough = time.perf_counter(), time.thread_time() + _WORK_S
+    while time.thread_time() < enough:
+        pass
+    return max(1.0, (time.perf_counter() - began) / _WORK_S)
+
+
+@contextmanager
+def promised(seconds: float) -> Iterator[None]:
+    """The block takes less than this many seconds of a machine that is not crowded."""
+    before, began = crowding(), time.monotonic()
+    yield
+    took_s = time.monotonic() - began
+    crowded = max(before, crowding())
+    assert took_s < seconds * crowded, f"{took_s:.2f} s, on a machine {crowded:.1f} times as slow"

@@ -1,0 +1,47 @@
+"""Two workers on one queue: they share what waits, and do not wait for each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from optimized_tsp.jobs.states import JobStatus
+from tests.stack import RunningStack, TestDatabase
+from tests.worker.conftest import Submit, Until
+
+
+@pytest.fixture(scope="module")
+def database(standing_database: TestDatabase) -> TestDatabase:
+    """One for all tests here."""
+    return standing_database
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_workers(standing_fleet: RunningStack) -> None:
+    standing_fleet.start_worker()
+
+
+async def test_a_backlog_is_shared_and_every_job_is_run_once(
+    submit: Submit, until_ended: Until
+) -> None:
+    jobs = [await submit("prove", ring=False) for _ in range(30)]
+
+    stories = [await until_ended(job) for job in jobs]
+
+    assert {story.status for story in stories} == {JobStatus.COMPLETED}
+    assert {story.job.attempt for story in stories} == {1}
+
+
+async def test_a_long_job_on_one_worker_holds_up_nothing_on_the_other(
+    submit: Submit, until: Until, until_ended: Until, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    long = await submit("prove", gate=gate)
+    await until(long, lambda story: story.cost == 5)
+
+    short = [await until_ended(await submit("prove"), within_s=5) for _ in range(5)]
+    gate.touch()
+
+    assert {story.status for story in short} == {JobStatus.COMPLETED}
+    assert (await until_ended(long)).job.attempt == 1
