@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import gc
+import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.logging import configure_logging
 from optimized_tsp.core.tracing import TracingUnavailable
+from optimized_tsp.jobs.waiting import Waiters
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.registry import UnfitSolver
 
 __all__ = ["run"]
+
+_STARTUP_FAILURE = 3  # uvicorn's own
 
 
 def run(settings: Settings) -> None:
@@ -28,7 +34,7 @@ def run(settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -39,3 +45,21 @@ def run(settings: Settings) -> None:
         server_header=False,
         **websocket_options(),
     )
+    server = _Server(config, app)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(_STARTUP_FAILURE)
+
+
+class _Server(uvicorn.Server):
+    """Answers requests that wait for a job before it would have to break them off."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        waiters: Waiters = self._app.state.services.waiters
+        waiters.end()
+        await super().shutdown(sockets)

@@ -1,24 +1,34 @@
-"""The transaction that ends most jobs: an answer, merged with what was known, in two statements.
+"""The transaction that ends most jobs: an answer, merged with what was known.
 
-Rows are read with the lock, changed here, and written together by one statement. The session's own
-way of writing objects costs several round trips and most of the time of a small job.
+All that is written is one statement. Where the run has stored nothing before, it is all there is:
+the claim said what is known, and the statement does nothing unless that still holds. It can claim
+the next job as well. Otherwise rows are read with the lock first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, TextClause, bindparam, func, select, text
+from sqlalchemy import ColumnElement, Table, TextClause, bindparam, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
-from optimized_tsp.core.database import WriteSession
+from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.events.types import EventType
-from optimized_tsp.jobs.leases import Claim, LeaseLost
+from optimized_tsp.jobs.leases import (
+    CLAIM_TYPES,
+    CLAIMED,
+    STARTED,
+    Claim,
+    Claimant,
+    LeaseLost,
+    claim_of,
+    claiming,
+    is_mine,
+)
 from optimized_tsp.jobs.logs import NewLine, rows_of_lines
 from optimized_tsp.jobs.models import Incumbent, Job, LogLine, Solution
 from optimized_tsp.jobs.outcomes import Progress, ending, standing
@@ -28,17 +38,16 @@ from optimized_tsp.jobs.transitions import Happened, next_events, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.webhooks.outbox import EVENTS_OF_PARAMETER, appending
 
-__all__ = ["Answer", "finish"]
+__all__ = ["Answer", "Ended", "finish", "finish_and_claim"]
 
 NO_SOLUTION_IN_TIME = (
     "The time limit was reached before any solution was found; "
     "allow more time with optimization_parameters.timeout."
 )
 
-# What the end of a run changes of a job.
+# What the end of a run changes of a job, beside what the statement says itself.
 _OF_JOB = (
-    *("status", "solution_status", "stop_reason", "error", "completed_at"),
-    *("run_started_at", "run_time_s", "lease_until", "leased_by"),
+    *("status", "solution_status", "stop_reason", "error"),
     *("last_seq", "log_lines", "log_bytes", "log_truncated"),
 )
 _OF_POINT = ("job_id", "attempt", "elapsed_s", "cost", "lower_bound", "gap")
@@ -58,6 +67,14 @@ class Answer:
     elapsed_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a job, and the job that was claimed with that, if any."""
+
+    status: JobStatus
+    following: Claim | None
+
+
 async def finish(
     session: WriteSession,
     claim: Claim,
@@ -71,7 +88,50 @@ async def finish(
     `first` is the run's first progress, when it is not stored yet; `log` the last lines of the
     run's log. Raises `LeaseLost`.
     """
-    job, row, run_time_s, now = await _read(session, claim)
+    job, row = await _read(session, claim)
+    status, parameters = _merge(claim, job, row, answer, first, log)
+    written = await session.execute(_write(taking_next=False), parameters)
+    if written.first() is None:
+        raise LeaseLost
+    return status
+
+
+async def finish_and_claim(
+    database: Database,
+    claim: Claim,
+    answer: Answer,
+    *,
+    first: Progress | None = None,
+    log: Sequence[NewLine] = (),
+    claimant: Claimant | None = None,
+) -> Ended | None:
+    """As `finish`, in one round trip; `claimant` takes the next job with it.
+
+    None, and nothing is done, unless everything is as the claim found it.
+    """
+    if claim.resumed:
+        return None
+    job, row = Job(**claim.job), Solution(job_id=claim.job_id, final=False)
+    status, parameters = _merge(claim, job, row, answer, first, log)
+    if claimant is None:
+        rows = await database.alone(_write(taking_next=False), parameters)
+        return Ended(status, None) if rows else None
+    rows = await database.alone(_write(taking_next=True), parameters | claimant.parameters())
+    if not rows:
+        return None
+    return Ended(status, None if rows[0].id is None else claim_of(rows[0]))
+
+
+def _merge(
+    claim: Claim,
+    job: Job,
+    row: Solution,
+    answer: Answer,
+    first: Progress | None,
+    log: Sequence[NewLine],
+) -> tuple[JobStatus, dict[str, Any]]:
+    """Put the answer into the rows, which no session writes; the parameters of `_write`."""
+    known = {"known_seq": job.last_seq, "known_lines": job.log_lines}
     happened, points = [], []
     if first is not None and (event := _take(row, first)) is not None:
         happened.append(Happened(job, event, standing(row, first.elapsed_s)))
@@ -84,38 +144,37 @@ async def finish(
     target, status, reason = _verdict(row, answer)
     if target is JobStatus.FAILED:
         job.error = NO_SOLUTION_IN_TIME
-    end = (job, row, target, status, reason, answer.elapsed_s)
-    happened.append(ending(*end, at=now, run_time_s=run_time_s))
+    happened.append(ending(job, row, target, status, reason, answer.elapsed_s))
     events = [event.row() for event in next_events(*happened)]  # first: the job counts them
-    job_id = {"id": str(job.id), "job_id": str(job.id)}
-    parameters = {
-        "job": {name: getattr(job, name) for name in _OF_JOB} | job_id,
-        "solution": {name: getattr(row, name) for name in _solution_columns()} | job_id,
+    mine = {"id": str(claim.job_id), "fence": claim.fence, "worker": claim.worker}
+    solution = {name: getattr(row, name) for name in _solution_columns()}
+    return target, {
+        "job": {name: getattr(job, name) for name in _OF_JOB} | mine | known,
+        "solution": solution | {"job_id": str(claim.job_id)},
         "points": points,
         "lines": lines,
         "events": events,
     }
-    await session.execute(_write(), parameters)
-    return target
 
 
-async def _read(session: WriteSession, claim: Claim) -> tuple[Job, Solution, float, datetime]:
-    """The job, locked, and its solution, for `_write` and not the session to write.
-
-    Then the solving time of all its runs and the time, by the database's clock.
-    """
+async def _read(session: WriteSession, claim: Claim) -> tuple[Job, Solution]:
+    """The job, locked, and its solution, for `_write` and not the session to write."""
     rows = await session.execute(
-        _locked_with_solution(), {"job_id": claim.job_id, "fence": claim.fence}
+        select(Job, Solution)
+        .outerjoin(Solution, Solution.job_id == Job.id)
+        .where(*is_mine(claim))
+        .with_for_update(of=Job)
     )
     found = rows.first()
     if found is None:
         raise LeaseLost
-    job, row, run_time_s, now = found
+    job: Job = found[0]
+    row: Solution | None = found[1]
     session.expunge(job)
     if row is None:
-        return job, Solution(job_id=job.id, final=False), run_time_s, now
+        return job, Solution(job_id=job.id, final=False)
     session.expunge(row)
-    return job, row, run_time_s, now
+    return job, row
 
 
 def _take(row: Solution, news: Progress | Answer) -> EventType | None:
@@ -158,52 +217,67 @@ def _point(job: Job, row: Solution, elapsed_s: float) -> dict[str, Any]:
 
 
 @cache
-def _locked_with_solution() -> Any:
-    return (
-        select(Job, Solution, used_s(), func.now())
-        .outerjoin(Solution, Solution.job_id == Job.id)
-        .where(Job.id == bindparam("job_id"), Job.fence == bindparam("fence"))
-        .where(Job.status == JobStatus.RUNNING.value)
-        .with_for_update(of=Job)
-    )
-
-
-@cache
 def _solution_columns() -> list[str]:
     given = {"updated_at", "pruned_at"}
     return [column.name for column in _table(Solution).columns if column.name not in given]
 
 
 @cache
-def _write() -> TextClause:
-    """One statement for all that belongs to the end of a run; its parameters are JSON."""
+def _write(*, taking_next: bool) -> TextClause:
+    """One statement for all that belongs to the end of a run; its parameters are JSON.
+
+    No row comes back, and nothing is written, where the job is not as it was known. Else one does:
+    with `taking_next` that of the next job (NULL where none waits), which is claimed as well.
+    """
     job = ", ".join(f"{name} = new.{name}" for name in _OF_JOB)
     solution = _solution_columns()
     better = ", ".join(f"{name} = excluded.{name}" for name in solution if name != "job_id")
     point, line = ", ".join(_OF_POINT), ", ".join(_OF_LINE)
+    events = f"SELECT told.* FROM ({EVENTS_OF_PARAMETER}) AS told, ended"  # noqa: S608 - of ours
+    claim, result = "", "SELECT ended_id FROM ended"
+    if taking_next:
+        claim = f"{claiming('EXISTS (SELECT FROM ended)')},"
+        events = f"{events} UNION ALL {STARTED}"
+        result = f"SELECT next.* FROM ended LEFT JOIN ({CLAIMED}) AS next ON true"  # noqa: S608
     return text(
         f"""
-        WITH job AS (
-            UPDATE jobs SET {job}
-            FROM jsonb_to_record(:job) AS new ({_typed(Job, ("id", *_OF_JOB))})
-            WHERE jobs.id = new.id
+        WITH ended AS (
+            UPDATE jobs
+            SET {job}, completed_at = now(), run_time_s = {_sql(used_s())},
+                run_started_at = NULL, lease_until = NULL, leased_by = NULL
+            FROM jsonb_to_record(:job) AS new (
+                {_typed(Job, ("id", *_OF_JOB))}, fence bigint, worker text,
+                known_seq integer, known_lines integer)
+            WHERE jobs.id = new.id AND jobs.fence = new.fence AND jobs.leased_by = new.worker
+              AND jobs.status = 'Running'
+              AND jobs.last_seq = new.known_seq AND jobs.log_lines = new.known_lines
+            RETURNING jobs.id AS ended_id
         ), solution AS (
             INSERT INTO solutions ({", ".join(solution)})
-            SELECT * FROM jsonb_to_record(:solution) AS new ({_typed(Solution, solution)})
+            SELECT new.*
+            FROM jsonb_to_record(:solution) AS new ({_typed(Solution, solution)}), ended
             ON CONFLICT (job_id) DO UPDATE SET {better}, updated_at = now()
         ), points AS (
             INSERT INTO incumbents ({point})
-            SELECT * FROM jsonb_to_recordset(:points) AS new ({_typed(Incumbent, _OF_POINT)})
+            SELECT new.*
+            FROM jsonb_to_recordset(:points) AS new ({_typed(Incumbent, _OF_POINT)}), ended
         ), lines AS (
             INSERT INTO job_logs ({line})
-            SELECT * FROM jsonb_to_recordset(:lines) AS new ({_typed(LogLine, _OF_LINE)})
-        ), {appending(EVENTS_OF_PARAMETER)}
-        SELECT
+            SELECT new.*
+            FROM jsonb_to_recordset(:lines) AS new ({_typed(LogLine, _OF_LINE)}), ended
+        ), {claim} {appending(events)}
+        {result}
         """  # noqa: S608 - names of columns
     ).bindparams(
         *(bindparam(name, type_=JSONB()) for name in ("job", "solution", "points", "lines")),
         bindparam("events", type_=JSONB()),
+        *(CLAIM_TYPES if taking_next else ()),
     )
+
+
+def _sql(expression: ColumnElement[Any]) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 def _typed(model: type[Any], names: Sequence[str]) -> str:

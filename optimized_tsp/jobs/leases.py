@@ -1,21 +1,31 @@
 """What a worker does to a job: claim, renew, report progress, finish, give back, rescue.
 
-Every function runs inside the caller's transaction. Every write of a run names its fence, a number
-that only grows: a worker that was frozen past its lease finds another fence and writes nothing.
-Leases go by the database's clock, never by a worker's.
+Every function that takes a session runs inside the caller's transaction. Every write of a run names
+its fence, a number that only grows: a worker that was frozen past its lease finds another fence and
+writes nothing. Leases go by the database's clock, never by a worker's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Interval, Text, bindparam, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Interval,
+    Text,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 
-from optimized_tsp.core.database import ReadSession, WriteSession
+from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.jobs.models import Instance, Job
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import JobStatus
@@ -23,10 +33,17 @@ from optimized_tsp.solvers.registry import all_solvers
 from optimized_tsp.webhooks.outbox import appending
 
 __all__ = [
+    "CLAIMED",
+    "CLAIM_TYPES",
+    "STARTED",
     "Claim",
+    "Claimant",
     "LeaseLost",
     "claim_next",
+    "claim_of",
+    "claiming",
     "instance_payload",
+    "is_mine",
     "locked",
     "oldest_wait_s",
     "renew",
@@ -36,20 +53,38 @@ __all__ = [
 MIN_REMAINING_S = 1.0
 _SMALL_BYTES = 2**16
 
-_STARTED = """
+_OF_ITS_END = (
+    *("id", "tenant_id", "solver", "version", "tags", "status", "attempt", "last_seq"),
+    *("log_lines", "log_bytes", "log_truncated", "traceparent", "webhook_endpoint_id", "error"),
+)
+
+STARTED = """
     SELECT id AS job_id, last_seq AS seq, 'job.started' AS type, tenant_id, solver, version, tags,
            jsonb_strip_nulls(jsonb_build_object(
                'attempt', attempt, 'traceparent', traceparent)) AS data,
            webhook_endpoint_id AS endpoint_id
     FROM claimed
 """
+"""The query of the events of a claim (`claiming`), as `webhooks.outbox.appending` takes it."""
 
-# One statement for all that belongs to a claim: a small job takes hardly more than its claim.
-_CLAIM = text(
-    f"""
-    WITH next AS (
+CLAIMED = f"""
+    SELECT claimed.*, solutions.job_id AS solved, cost, node_order, solutions.payload, pruned_at,
+           CASE WHEN instances.size <= {_SMALL_BYTES} THEN instances.payload END AS instance
+    FROM claimed
+    JOIN instances ON instances.digest = claimed.instance_digest
+    LEFT JOIN solutions ON solutions.job_id = claimed.id
+"""  # noqa: S608 - constants of ours
+"""The query of what `claim_of` reads."""
+
+
+def claiming(condition: str = "true") -> str:
+    """Common table expressions that claim the oldest waiting job, if the condition holds.
+
+    Their parameters are those of `Claimant.parameters`.
+    """
+    return f"""next AS (
         SELECT id FROM jobs
-        WHERE status = 'Submitted' AND solver || ' ' || version = ANY (:known)
+        WHERE status = 'Submitted' AND solver || ' ' || version = ANY (:known) AND {condition}
         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE jobs
@@ -58,18 +93,43 @@ _CLAIM = text(
             started_at = coalesce(started_at, now()), last_seq = last_seq + 1
         FROM next WHERE jobs.id = next.id
         RETURNING jobs.*
-    ), {appending(_STARTED)}
-    SELECT claimed.*, cost, node_order, solutions.payload, pruned_at,
-           CASE WHEN instances.size <= {_SMALL_BYTES} THEN instances.payload END AS instance
-    FROM claimed
-    JOIN instances ON instances.digest = claimed.instance_digest
-    LEFT JOIN solutions ON solutions.job_id = claimed.id
+    )"""  # noqa: S608 - constants of ours
+
+
+CLAIM_TYPES = (bindparam("known", type_=ARRAY(Text)), bindparam("lease", type_=Interval))
+
+# One statement for all that belongs to a claim: a small job takes hardly more than its claim. It
+# does not wait for the disk: a claim that a crash of Postgres undoes was never told of, and its run
+# can write nothing (docs/decisions/0017-what-waits-for-the-disk.md).
+_CLAIM = text(
+    f"""
+    WITH {claiming()}, {appending(STARTED)}
+    SELECT found.*, set_config('synchronous_commit', 'off', true) FROM ({CLAIMED}) AS found
     """  # noqa: S608 - constants of ours
-).bindparams(bindparam("known", type_=ARRAY(Text)), bindparam("lease", type_=Interval))
+).bindparams(*CLAIM_TYPES)
 
 
 class LeaseLost(Exception):
     """The job belongs to another run now, or ended; this run must write nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims: a worker's name, never the same twice, and the solvers it knows."""
+
+    worker: str
+    lease_s: float
+    solvers: Collection[tuple[str, str]] | None = None
+    """Default: the registered."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Of a statement with `claiming`."""
+        known = all_solvers() if self.solvers is None else self.solvers
+        return {
+            "known": [f"{name} {version}" for name, version in known],
+            "worker": self.worker,
+            "lease": timedelta(seconds=self.lease_s),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +138,7 @@ class Claim:
 
     job_id: UUID
     fence: int
+    worker: str
     solver: str
     version: str
     parameters: dict[str, Any]
@@ -89,6 +150,10 @@ class Claim:
     """Canonical JSON, if it is small; else see `instance_payload`."""
     start: dict[str, Any] | None
     """The best solution of an earlier run, with its cost."""
+    resumed: bool
+    """Whether an earlier run stored something of a solution."""
+    job: Mapping[str, Any]
+    """The columns that the end of the run needs (`jobs.answers`), as they are now."""
     log_lines: int = 0
     request_id: str | None = None
     traceparent: str | None = None
@@ -100,7 +165,7 @@ class Claim:
 
 
 async def claim_next(
-    session: WriteSession,
+    database: Database,
     *,
     worker: str,
     lease_s: float,
@@ -111,21 +176,17 @@ async def claim_next(
     A job of a solver this worker does not know is left for one that does: while a new version is
     rolled out, both kinds run.
     """
-    known = all_solvers() if solvers is None else solvers
-    claimed = await session.execute(
-        _CLAIM,
-        {
-            "known": [f"{name} {version}" for name, version in known],
-            "worker": worker,
-            "lease": timedelta(seconds=lease_s),
-        },
-    )
-    row = claimed.first()
-    if row is None:
-        return None
+    claimant = Claimant(worker, lease_s, solvers)
+    rows = await database.alone(_CLAIM, claimant.parameters())
+    return claim_of(rows[0]) if rows else None
+
+
+def claim_of(row: Any) -> Claim:
+    """The claim that a row of `CLAIMED` tells of."""
     return Claim(
         job_id=row.id,
         fence=row.fence,
+        worker=row.leased_by,
         solver=row.solver,
         version=row.version,
         parameters=row.parameters,
@@ -135,9 +196,25 @@ async def claim_next(
         instance_digest=row.instance_digest,
         instance=row.instance,
         start=stored_solution(row),
+        resumed=row.solved is not None,
+        job={name: row[name] for name in _OF_ITS_END},
         log_lines=row.log_lines,
         request_id=row.request_id,
         traceparent=row.traceparent,
+    )
+
+
+def is_mine(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    """The conditions on `Job` under which a run may still read and write.
+
+    The worker is named too: a crash of Postgres may have undone the claim, and the next one would
+    raise the fence to the same number.
+    """
+    return (
+        Job.id == claim.job_id,
+        Job.fence == claim.fence,
+        Job.leased_by == claim.worker,
+        Job.status == JobStatus.RUNNING.value,
     )
 
 
@@ -155,8 +232,7 @@ async def renew(session: WriteSession, claim: Claim, *, lease_s: float) -> None:
     """Keep the job; raises `LeaseLost`."""
     renewed = await session.execute(
         update(Job)
-        .where(Job.id == claim.job_id, Job.fence == claim.fence)
-        .where(Job.status == JobStatus.RUNNING.value)
+        .where(*is_mine(claim))
         .values(lease_until=_lease_end(lease_s))
         .returning(Job.id)
         .execution_options(synchronize_session=False)
@@ -167,13 +243,7 @@ async def renew(session: WriteSession, claim: Claim, *, lease_s: float) -> None:
 
 async def stop_requested(session: ReadSession, claim: Claim) -> bool:
     """Whether somebody asked to cancel; raises `LeaseLost`."""
-    row = (
-        await session.execute(
-            select(Job.cancel_requested_at)
-            .where(Job.id == claim.job_id, Job.fence == claim.fence)
-            .where(Job.status == JobStatus.RUNNING.value)
-        )
-    ).first()
+    row = (await session.execute(select(Job.cancel_requested_at).where(*is_mine(claim)))).first()
     if row is None:
         raise LeaseLost
     return row.cancel_requested_at is not None
@@ -181,12 +251,7 @@ async def stop_requested(session: ReadSession, claim: Claim) -> bool:
 
 async def locked(session: WriteSession, claim: Claim) -> Job:
     """The claimed job, locked for this transaction; raises `LeaseLost`."""
-    job = await session.scalar(
-        select(Job)
-        .where(Job.id == claim.job_id, Job.fence == claim.fence)
-        .where(Job.status == JobStatus.RUNNING.value)
-        .with_for_update()
-    )
+    job = await session.scalar(select(Job).where(*is_mine(claim)).with_for_update())
     if job is None:
         raise LeaseLost
     return job

@@ -188,7 +188,6 @@ def ending(
     elapsed_s: float,
     *,
     at: datetime | None = None,
-    run_time_s: float | None = None,
 ) -> Happened:
     """End a locked job and say what there is to be told; the rest as in `change_status`."""
     job.solution_status = solution_status.value
@@ -208,7 +207,7 @@ def ending(
         "error": job.error,
         **standing(row, elapsed_s),
     }
-    change_status(job, target, at=at, run_time_s=run_time_s)
+    change_status(job, target, at=at)
     return Happened(job, event, data)
 
 

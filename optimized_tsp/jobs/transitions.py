@@ -17,23 +17,17 @@ from optimized_tsp.webhooks.outbox import NewEvent, append_events
 __all__ = ["Happened", "change_status", "next_events", "record", "traced", "used_s"]
 
 
-def change_status(
-    job: Job,
-    target: JobStatus,
-    *,
-    at: datetime | None = None,
-    run_time_s: float | None = None,
-) -> None:
+def change_status(job: Job, target: JobStatus, *, at: datetime | None = None) -> None:
     """Move a locked job to `target`; raises `ForbiddenTransition` for what the table lacks.
 
-    `at` is the transaction's time and `run_time_s` what `used_s` says, where they are known: rows
-    that differ in values only are written together, rows that hold an expression one by one.
+    `at` is the transaction's time, where it is known: rows that differ in values only are written
+    together, rows that hold an expression one by one.
     """
     source = JobStatus(job.status)
     if (source, target) not in TRANSITIONS:
         raise ForbiddenTransition(source, target)
     if source is JobStatus.RUNNING:
-        job.run_time_s = used_s() if run_time_s is None else run_time_s
+        job.run_time_s = used_s()
         job.run_started_at = None
         job.lease_until = None
         job.leased_by = None

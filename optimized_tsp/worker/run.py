@@ -21,8 +21,8 @@ from optimized_tsp.core.totals import Tally
 from optimized_tsp.core.tracing import Span, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import leases, logs, outcomes
-from optimized_tsp.jobs.answers import Answer, finish
-from optimized_tsp.jobs.leases import Claim, LeaseLost
+from optimized_tsp.jobs.answers import Answer, finish, finish_and_claim
+from optimized_tsp.jobs.leases import Claim, Claimant, LeaseLost
 from optimized_tsp.jobs.logs import NewLine
 from optimized_tsp.jobs.metrics import count_crash
 from optimized_tsp.jobs.outcomes import Progress
@@ -44,6 +44,8 @@ logger = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _LEAST_TIME_S = 0.05
+# Small problems are solved so soon that their beginning is told of together with their end.
+_END_MAY_COME_S = 0.01
 DEFECT = "An internal error; it was logged."
 
 ResultT = TypeVar("ResultT")
@@ -65,8 +67,8 @@ class JobRun:
     """Solves a claimed job, keeps its lease, obeys a cancel, stores progress and the end.
 
     When the fence is lost, the solver is killed and nothing more is written: the job is somebody
-    else's. `shutdown` asks for a checkpoint and for giving the job back. `take_next` claims the
-    next job, if any, in the transaction that stores this one's answer.
+    else's. `shutdown` asks for a checkpoint and for giving the job back. `going_on` says whether
+    the next job is to be claimed in the transaction that stores this one's answer, and for whom.
     """
 
     def __init__(
@@ -74,13 +76,14 @@ class JobRun:
         claim: Claim,
         means: Means,
         shutdown: asyncio.Event,
-        take_next: Callable[[WriteSession], Awaitable[Claim | None]],
+        going_on: Callable[[], Claimant | None],
     ) -> None:
         self._claim = claim
         self._means = means
         self._shutdown = shutdown
-        self._take_next = take_next
+        self._going_on = going_on
         self._next: Claim | None = None
+        self._untouched = True
         self._claimed_at = time.monotonic()
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
@@ -120,6 +123,9 @@ class JobRun:
         return self._next
 
     async def _run(self, span: Span) -> None:
+        begun = asyncio.get_running_loop().call_later(
+            _END_MAY_COME_S, self._means.bus.announce, self.job_id
+        )
         try:
             async with asyncio.TaskGroup() as beside:
                 tending = beside.create_task(self._tend())
@@ -133,9 +139,9 @@ class JobRun:
             self._log.error("job_defect", exc_info=defects)
             span.fail(defects)
             await self._end_after_defect()
+        finally:
+            begun.cancel()
         self._means.bus.announce(self.job_id)
-        if self._next is not None:
-            self._means.bus.announce(self._next.job_id)
 
     async def _tend(self) -> None:
         """Keep the lease and look for a cancel, at least every second; raises `LeaseLost`."""
@@ -264,26 +270,32 @@ class JobRun:
             statistics=_statistics(report),
             elapsed_s=self._used_s(),
         )
-        status = await self._end_and_take_next(
-            lambda s: finish(s, self._claim, answer, first=self._first, log=self._said.rest())
-        )
+        status = await self._end(answer)
         self._log.info("job_ended", status=status, cost=report.cost, gap=report.gap)
 
-    async def _end_and_take_next(
-        self, end: Callable[[WriteSession], Awaitable[JobStatus]]
-    ) -> JobStatus:
-        """One transaction instead of two; if anything is wrong with it, the end goes alone."""
-        try:
-            async with self._means.database.write() as session:
-                status = await end(session)
-                following = await self._take_next(session)
-        except LeaseLost:
-            raise
-        except Exception as error:  # noqa: BLE001 - what is wrong with the end is raised below
-            self._log.warning("end_repeated", error=repr(error))
-            return await self._insist(end, "store the answer")
-        self._next = following
-        return status
+    async def _end(self, answer: Answer) -> JobStatus:
+        """End the job in one round trip, if nothing stands against it, and take the next."""
+        said = self._said.rest()
+        if self._untouched:
+            try:
+                ended = await finish_and_claim(
+                    self._means.database,
+                    self._claim,
+                    answer,
+                    first=self._first,
+                    log=said,
+                    claimant=self._going_on(),
+                )
+            except Exception as error:  # noqa: BLE001 - what is wrong with the end is raised below
+                self._log.warning("end_repeated", error=repr(error))
+            else:
+                if ended is not None:
+                    self._next = ended.following
+                    return ended.status
+        return await self._insist(
+            lambda s: finish(s, self._claim, answer, first=self._first, log=said),
+            "store the answer",
+        )
 
     async def _store_best(self, ending: SolverCrashed | SolverFault) -> None:
         """Store what was checked, and held back, before the solver came to grief."""
@@ -339,6 +351,7 @@ class JobRun:
         return await insist(lambda: self._write(work), what)
 
     async def _write(self, work: Callable[[WriteSession], Awaitable[ResultT]]) -> ResultT:
+        self._untouched = False
         async with self._means.database.write() as session:
             return await work(session)
 

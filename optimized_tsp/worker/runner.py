@@ -8,9 +8,8 @@ from uuid import UUID
 
 import structlog
 
-from optimized_tsp.core.database import WriteSession
 from optimized_tsp.core.outages import is_outage
-from optimized_tsp.jobs.leases import Claim, claim_next
+from optimized_tsp.jobs.leases import Claim, Claimant, claim_next
 from optimized_tsp.solvers.process import SolverCrashed
 from optimized_tsp.worker.run import JobRun, Means
 
@@ -42,7 +41,7 @@ class JobRunner:
         try:
             following: Claim | None = None
             while (claim := following or await self._claim()) is not None:
-                self._run = JobRun(claim, self._means, self._shutdown, self._take_next)
+                self._run = JobRun(claim, self._means, self._shutdown, self._going_on)
                 following = await self._run.run()
         finally:
             self._run = self._draining = None
@@ -66,8 +65,9 @@ class JobRunner:
             await self._means.solver.ready()
             if self._shutdown.is_set():
                 return None
-            async with self._means.database.write() as session:
-                claim = await self._claim_in(session)
+            return await claim_next(
+                self._means.database, worker=self._name, lease_s=self._means.settings.lease_s
+            )
         except SolverCrashed as error:
             logger.error("no_solver_process", error=error.reason)  # noqa: TRY400 - known reason
             with suppress(TimeoutError):
@@ -76,18 +76,10 @@ class JobRunner:
             if not is_outage(error):
                 raise
             logger.warning("database_unavailable", effect="not taking jobs", error=repr(error))
-        else:
-            if claim is not None:
-                self._means.bus.announce(claim.job_id)
-            return claim
         return None
 
-    async def _take_next(self, session: WriteSession) -> Claim | None:
-        """A job to go on with, if this worker can do so at once."""
+    def _going_on(self) -> Claimant | None:
+        """Who takes the next job together with the end of this one, if it could begin at once."""
         if self._shutdown.is_set() or not self._means.solver.is_warm:
             return None
-        return await self._claim_in(session)
-
-    async def _claim_in(self, session: WriteSession) -> Claim | None:
-        lease_s = self._means.settings.lease_s
-        return await claim_next(session, worker=self._name, lease_s=lease_s)
+        return Claimant(self._name, self._means.settings.lease_s)

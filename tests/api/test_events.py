@@ -37,8 +37,7 @@ async def job_url(client: httpx.AsyncClient) -> str:
 
 async def run_job(app: FastAPI) -> None:
     services: Services = app.state.services
-    async with services.database.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(services.database, worker="test", lease_s=15)
     assert claim is not None
     worse = {"node_order": [0, 2, 1], "cost": 27}
     async with services.database.write() as session:

@@ -40,8 +40,7 @@ def solve(app: FastAPI) -> Solve:
         assert submitted.status_code == 202, submitted.text
         tour = {"node_order": [0, 1, 2], "cost": 6}
         answer = Answer(SolutionStatus.FEASIBLE, StopReason.TIME_LIMIT, tour, 3, None, None, 0.1)
-        async with services.database.write() as session:
-            claim = await leases.claim_next(session, worker="test", lease_s=15)
+        claim = await leases.claim_next(services.database, worker="test", lease_s=15)
         assert claim is not None
         async with services.database.write() as session:
             await finish(session, claim, answer)

@@ -35,8 +35,7 @@ async def job_count(services: Services) -> int:
 
 async def solve_one(services: Services) -> bool:
     """Solve the oldest waiting job; False when none waits."""
-    async with services.database.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(services.database, worker="test", lease_s=15)
     if claim is None:
         return False
     async with services.database.write() as session:

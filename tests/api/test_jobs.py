@@ -40,8 +40,7 @@ async def submit(client: httpx.AsyncClient, **extra: Any) -> dict[str, Any]:
 
 
 async def finish(db: Database, answer: Answer) -> None:
-    async with db.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(db, worker="test", lease_s=15)
     assert claim is not None
     async with db.write() as session:
         await answers.finish(session, claim, answer)
@@ -94,8 +93,7 @@ async def test_status_and_solution_while_it_runs_and_after(
 ) -> None:
     url = f"{JOBS}/{(await submit(client))['task_id']}"
     assert (await client.get(f"{url}/solution")).status_code == 404
-    async with db.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(db, worker="test", lease_s=15)
     assert claim is not None
     async with db.write() as session:
         await outcomes.save_progress(session, claim, Progress(TOUR, 3, 0.1))
@@ -204,8 +202,7 @@ async def test_cancelling_a_running_job_asks_its_worker(
     client: httpx.AsyncClient, db: Database
 ) -> None:
     url = f"{JOBS}/{(await submit(client))['task_id']}"
-    async with db.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(db, worker="test", lease_s=15)
     assert claim is not None
 
     job = (await client.post(f"{url}/cancel")).json()

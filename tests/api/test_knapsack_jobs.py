@@ -69,8 +69,7 @@ async def test_what_a_tour_has_and_this_has_not_is_null_in_sql(
     client: httpx.AsyncClient, db: Database
 ) -> None:
     task_id = (await client.post(JOBS, json=KNAPSACK)).json()["task_id"]
-    async with db.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=15)
+    claim = await leases.claim_next(db, worker="test", lease_s=15)
     assert claim is not None
     answer = Answer(SolutionStatus.OPTIMAL, StopReason.PROVEN, BEST, 60, None, None, 0.1)
     async with db.write() as session:

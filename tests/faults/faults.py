@@ -105,6 +105,17 @@ async def replace_worker(cluster: Cluster, source: random.Random) -> bool:
     return True
 
 
+async def replace_api(cluster: Cluster, source: random.Random) -> bool:
+    """SIGTERM under load and a new one, as a rolling deploy does: what it has begun it answers."""
+    api = source.choice(cluster.apis)
+    api.ask_to_stop()
+    async with asyncio.timeout(20):
+        while api.is_running():  # noqa: ASYNC110 - no event of ours
+            await asyncio.sleep(0.02)
+    await cluster.restart(api)
+    return True
+
+
 async def flush_redis(cluster: Cluster, _: random.Random) -> bool:
     """Every ring and queue is forgotten."""
     with suppress(RedisError), Redis.from_url(cluster.servers.identity.redis_url) as redis:
@@ -217,6 +228,7 @@ FAULTS: dict[str, Fault] = {
         kill_api,
         freeze_worker,
         replace_worker,
+        replace_api,
         flush_redis,
         repeat_ring,
         restart_redis,
@@ -238,7 +250,7 @@ FAULTS: dict[str, Fault] = {
 KINDS: dict[str, tuple[str, ...]] = {
     "solver": ("kill_solver_child",),
     "worker": ("kill_worker", "kill_worker_group", "freeze_worker", "replace_worker"),
-    "api": ("kill_api",),
+    "api": ("kill_api", "replace_api"),
     "redis": (
         "flush_redis",
         "repeat_ring",

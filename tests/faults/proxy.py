@@ -24,6 +24,12 @@ _START_TIMEOUT_S = 10.0
 # In Postgres' start-up message (protocol documentation, "StartupMessage").
 _APPLICATION = re.compile(rb"\0application_name\0([^\0]+)\0")
 
+# What the driver says of its statements: their text once ("Parse"), their name each time ("Bind").
+_PREPARED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\0([^\0]{12,})\0")
+_EXECUTED = re.compile(rb"B....\0(__asyncpg_stmt_[0-9a-f]+__)\0", re.DOTALL)
+_BEGIN = re.compile(rb"BEGIN[; ]")
+_WRITES = re.compile(rb"INSERT INTO|\bSET\b|DELETE FROM")
+
 # Linger 0: closing sends a reset instead of a polite end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -37,8 +43,27 @@ class Link:
     application: str = ""
     """What a client of Postgres calls itself."""
     commit_seen: bool = False
+    in_transaction: bool = False
+    writing: set[bytes] = field(default_factory=set)
+    """Names of prepared statements that write."""
     half_open: bool = False
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def commits(self, chunk: bytes) -> bool:
+        """Whether this commits: the word, or a statement that writes and is a transaction itself.
+
+        To be called with all that the client sends.
+        """
+        for name, text in _PREPARED.findall(chunk):
+            if _WRITES.search(text):
+                self.writing.add(name)
+        said = b"COMMIT;" in chunk
+        if _BEGIN.search(chunk):
+            self.in_transaction = True
+        elif said or b"ROLLBACK;" in chunk:
+            self.in_transaction = False
+        alone = any(name in self.writing for name in _EXECUTED.findall(chunk))
+        return said or (alone and not self.in_transaction)
 
     def reset(self) -> None:
         """End both sides with a reset, as a crashed host or an impatient firewall does."""
@@ -203,7 +228,7 @@ class FaultProxy:
         if from_client:
             if found := _APPLICATION.search(chunk):
                 link.application = found[1].decode()
-            link.commit_seen = b"COMMIT;" in chunk
+            link.commit_seen = link.commits(chunk)
         moment = self._resets_commit
         at_moment = moment and link.commit_seen and from_client == (moment == "before")
         if not at_moment or self._of_application not in {"", link.application}:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -122,6 +123,33 @@ async def test_replacing_all_workers_under_load_fails_no_request_and_costs_no_at
         assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
 
 
+async def test_replacing_all_apis_under_load_fails_no_request_and_costs_no_attempt(
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    watcher = Watcher(cluster, 0)
+    each_anew = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0), timeout=30)
+    async with each_anew as clients, asyncio.TaskGroup() as group:
+        patient = group.create_task(_submit_and_wait(cluster, http, odd("prove", gate=gate)))
+        await _until_running(cluster, http)
+        replacing = group.create_task(_replace_apis(cluster))
+        for number in range(3):
+            group.create_task(_submit_while(replacing, clients, traffic, number))
+
+    told = patient.result()  # not broken off, and before its time
+    assert (told.status_code, told.json()["status"]) == (httpx.codes.ACCEPTED, JobStatus.RUNNING)
+    gate.touch()
+    traffic.accepted.append(told.json()["task_id"])
+    assert len(traffic.accepted) > 2 * len(cluster.apis)
+    async with asyncio.timeout(90):
+        for job in traffic.accepted:
+            story = await stories.until_ended(job, within_s=60)
+            assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
+        await watcher.watch(
+            lambda w: all(types_seen(w, j)[-1:] == ["completed"] for j in traffic.accepted)
+        )
+
+
 async def test_a_solver_that_eats_memory_until_it_is_killed_costs_nobody_else_anything(
     cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories
 ) -> None:
@@ -161,6 +189,47 @@ async def _replace_workers(cluster: Cluster) -> None:
             while worker.is_running():  # noqa: ASYNC110 - no event of ours
                 await asyncio.sleep(0.02)
         await cluster.restart(worker)
+
+
+async def _replace_apis(cluster: Cluster) -> None:
+    for api in cluster.apis:
+        api.ask_to_stop()
+        async with asyncio.timeout(20):
+            while api.is_running():  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.02)
+        await cluster.restart(api)
+
+
+async def _submit_and_wait(
+    cluster: Cluster, http: httpx.AsyncClient, body: dict[str, Any]
+) -> httpx.Response:
+    headers = {"Prefer": "wait=60"}
+    return await http.post(f"{cluster.urls[0]}{ODD_PATH}", json=body, headers=headers, timeout=60)
+
+
+async def _until_running(cluster: Cluster, http: httpx.AsyncClient) -> None:
+    """Wait until the newest job runs."""
+    async with asyncio.timeout(90):
+        while True:
+            newest = (await http.get(f"{cluster.urls[1]}{ODD_PATH}?limit=1")).json()
+            if newest and newest[0]["status"] == JobStatus.RUNNING:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def _submit_while(
+    replacing: asyncio.Task[None], clients: httpx.AsyncClient, traffic: Traffic, number: int
+) -> None:
+    """Submit through whichever API takes the connection, as a load balancer would; once each."""
+    while not replacing.done():
+        for url in traffic.cluster.urls[number % 2 :] + traffic.cluster.urls[: number % 2]:
+            try:
+                answer = await clients.post(f"{url}{ODD_PATH}", json=odd("prove"))
+            except httpx.ConnectError:
+                continue
+            assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+            traffic.accepted.append(answer.json()["task_id"])
+            break
 
 
 async def _kill_the_largest(cluster: Cluster, *, times: int) -> None:

@@ -25,8 +25,7 @@ WORSE_TOUR = {"node_order": [0, 2, 1], "cost": 27}
 
 
 async def claim(db: Database, worker: str = "w1", lease_s: float = 15) -> Claim:
-    async with db.write() as session:
-        claimed = await leases.claim_next(session, worker=worker, lease_s=lease_s)
+    claimed = await leases.claim_next(db, worker=worker, lease_s=lease_s)
     assert claimed is not None
     return claimed
 
@@ -107,8 +106,7 @@ async def test_many_workers_claiming_at_once_never_share_a_job(
 
 
 async def test_nothing_waits_nothing_is_claimed(db: Database) -> None:
-    async with db.write() as session:
-        assert await leases.claim_next(session, worker="w", lease_s=15) is None
+    assert await leases.claim_next(db, worker="w", lease_s=15) is None
 
 
 async def test_a_job_of_an_unknown_solver_is_left_for_a_worker_that_knows_it(
@@ -116,10 +114,9 @@ async def test_a_job_of_an_unknown_solver_is_left_for_a_worker_that_knows_it(
 ) -> None:
     job_id = await submit()
 
-    async with db.write() as session:
-        other = await leases.claim_next(
-            session, worker="old", lease_s=15, solvers=[("tsp", "v0"), ("knapsack", "v1")]
-        )
+    other = await leases.claim_next(
+        db, worker="old", lease_s=15, solvers=[("tsp", "v0"), ("knapsack", "v1")]
+    )
 
     assert other is None
     assert (await claim(db)).job_id == job_id

@@ -142,8 +142,7 @@ class Jobs:
         """A worker finds a solution of this cost, and says so; it takes jobs until it has this."""
         async with self._claiming:
             while job_id not in self._claims:
-                async with self.database.write() as session:
-                    claim = await claim_next(session, worker="test", lease_s=60)
+                claim = await claim_next(self.database, worker="test", lease_s=60)
                 assert claim is not None
                 self._claims[claim.job_id] = claim
         solution = {"node_order": [0, 1], "cost": cost}

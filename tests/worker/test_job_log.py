@@ -118,8 +118,7 @@ async def test_lines_are_fenced_and_stored_once(submit: Submit, db: Database) ->
     # Given a run that stored a line, and does not know whether that was committed
     job = await submit("talk", ring=False)
     solvers = [("odd", "v1")]
-    async with db.write() as session:
-        claim = await claim_next(session, worker="first", lease_s=0, solvers=solvers)
+    claim = await claim_next(db, worker="first", lease_s=0, solvers=solvers)
     assert claim is not None
     line = NewLine(0.5, "info", "said once")
     for _ in range(2):
@@ -128,8 +127,7 @@ async def test_lines_are_fenced_and_stored_once(submit: Submit, db: Database) ->
     # When the job is rescued and somebody else's
     async with db.write() as session:
         await rescue_expired(session)
-    async with db.write() as session:
-        assert await claim_next(session, worker="second", lease_s=60, solvers=solvers) is not None
+    assert await claim_next(db, worker="second", lease_s=60, solvers=solvers) is not None
     # Then the first can add nothing more
     with pytest.raises(LeaseLost):
         async with db.write() as session:

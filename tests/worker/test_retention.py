@@ -35,8 +35,7 @@ FOR_EVER = Settings(
 async def ended(db: Database, submit: Submit, *, size: int, days_ago: int = 0) -> UUID:
     """A job that was solved, with events, two lines of log, a curve and a solution."""
     job = await submit("prove", size=size, ring=False)
-    async with db.write() as session:
-        claim = await leases.claim_next(session, worker="test", lease_s=60, solvers=[("odd", "v1")])
+    claim = await leases.claim_next(db, worker="test", lease_s=60, solvers=[("odd", "v1")])
     assert claim is not None
     assert claim.job_id == job
     solution = {"cost": 7, "numbers": [7] + [0] * (size - 1)}

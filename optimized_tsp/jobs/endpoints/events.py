@@ -116,6 +116,8 @@ async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator
             page = await services.waiters.until(job_id, news, timeout_s=_KEEP_ALIVE_S)
         except Gone:
             return  # who comes back is told
+        if page is None and services.waiters.ended:
+            return  # who comes back finds another process
         if page is None:
             yield b": still there\n\n"
             continue
