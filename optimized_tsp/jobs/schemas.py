@@ -131,12 +131,9 @@ class JobView(BaseModel):
     error: str | None
     cancel_requested: bool
     warnings: list[NoticeView] = Field(description="What is legal but probably not meant.")
-    webhook_url: str | None = Field(
-        description="Where its end is posted to; null when nowhere, or when that is not kept any more."
-    )
+    webhook_url: str | None = Field(description="Where its end is posted to.")
     webhook_id: UUID | None = Field(
-        description="Its deliveries are at /webhooks/{webhook_id}/deliveries?task_id=...; null with"
-        " the URL."
+        description="Its deliveries are at /webhooks/{webhook_id}/deliveries?task_id=..."
     )
 
 
