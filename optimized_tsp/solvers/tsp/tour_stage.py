@@ -70,13 +70,13 @@ class TourStage:
         self._improve(
             self._search.over,
             seconds=seconds,
-            call_threads=self._plan.threads,
+            call_threads=self._call_threads,
             kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE,
         )
 
     def finish(self) -> None:
         """Better tours with all threads until the search is over; nothing else is left to do."""
-        self._improve(self._search.over, call_threads=self._plan.threads)
+        self._improve(self._search.over, call_threads=self._call_threads)
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -103,6 +103,11 @@ class TourStage:
             return
         self._improve(self._search.over, seconds=_TURN_S)
         self._turn_due = time.monotonic() + _TURN_S / _TURNS_SHARE
+
+    @property
+    def _call_threads(self) -> int:
+        """All threads for fast-tsp but one, which our own search has for itself."""
+        return max(1, self._plan.threads - 1)
 
     @property
     def settled(self) -> bool:

@@ -59,15 +59,32 @@ def new_chain(widths: list[tuple[int, int]]) -> Chain:
     )
 
 
-@kernel("void(int64[::1], int64, int64, int64, int64, int64, int64, int64)")
+@kernel(
+    "void(int64[:,:,::1], int64, int64, int64, int64, int64, int64, int64, int64, int64)",
+    bare=True,
+    inline=True,
+)
 def _write(
-    step: IntArray, kind: int, t3: int, t4: int, t5: int, t6: int, gain: int, closed: int
+    steps: IntArray,
+    level: int,
+    way: int,
+    kind: int,
+    t3: int,
+    t4: int,
+    t5: int,
+    t6: int,
+    gain: int,
+    closed: int,
 ) -> None:
-    step[_KIND], step[_T3], step[_T4], step[_T5], step[_T6] = kind, t3, t4, t5, t6
-    step[_GAIN], step[_CLOSED] = gain, closed
+    steps[level, way, _KIND] = kind
+    steps[level, way, _T3], steps[level, way, _T4] = t3, t4
+    steps[level, way, _T5], steps[level, way, _T6] = t5, t6
+    steps[level, way, _GAIN], steps[level, way, _CLOSED] = gain, closed
 
 
-@kernel(f"void({CHAIN}, int64, int64, int64, int64, int64, int64, int64, int64)")
+@kernel(
+    f"void({CHAIN}, int64, int64, int64, int64, int64, int64, int64, int64)", bare=True, inline=True
+)
 def _keep(
     chain: Chain, level: int, kind: int, t3: int, t4: int, t5: int, t6: int, gain: int, closed: int
 ) -> None:
@@ -76,20 +93,25 @@ def _keep(
     The one that closes the cheapest tour is kept in the last row besides.
     """
     _, steps, state, widths = chain
-    if closed > steps[level, -1, _CLOSED]:
-        _write(steps[level, -1], kind, t3, t4, t5, t6, gain, closed)
+    if closed > steps[level, steps.shape[1] - 1, _CLOSED]:
+        _write(steps, level, steps.shape[1] - 1, kind, t3, t4, t5, t6, gain, closed)
     at = state[level, _COUNT]
     while at > 0 and steps[level, at - 1, _GAIN] < gain:
         at -= 1
     if at >= widths[level, 0]:
         return
     for moved in range(min(state[level, _COUNT], widths[level, 0] - 1), at, -1):
-        steps[level, moved] = steps[level, moved - 1]
-    _write(steps[level, at], kind, t3, t4, t5, t6, gain, closed)
+        for field in range(7):
+            steps[level, moved, field] = steps[level, moved - 1, field]
+    _write(steps, level, at, kind, t3, t4, t5, t6, gain, closed)
     state[level, _COUNT] = min(state[level, _COUNT] + 1, widths[level, 0])
 
 
-@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64, int64)")
+@kernel(
+    f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64, int64)",
+    bare=True,
+    inline=True,
+)
 def _find_openings(
     tour: Tour,
     graph: ChainGraph,
@@ -139,7 +161,9 @@ def _find_openings(
         )
 
 
-@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)")
+@kernel(
+    f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64, int64, int64, int64)", bare=True, inline=True
+)
 def _find_insertions(
     tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int, t3: int, at: int, gain: int
 ) -> None:
@@ -168,7 +192,7 @@ def _find_insertions(
             _find_openings(tour, graph, chain, level, base, t3, t5, at, joined)
 
 
-@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")
+@kernel(f"void({TOUR}, {GRAPH}, {CHAIN}, int64, int64)", bare=True)
 def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: int) -> None:
     """The best steps of a level, from the path and the gain it has."""
     costs, neighbours, nearness, mates = graph
@@ -176,7 +200,7 @@ def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: i
     paths, steps, state, widths = chain
     stretches = paths[0]
     head, gain = state[level, _HEAD], state[level, _OPEN_GAIN]
-    steps[level, -1, _CLOSED] = 0
+    steps[level, steps.shape[1] - 1, _CLOSED] = 0
     state[level, _COUNT] = 0
     state[level, _NEXT] = 0
     for k in range(neighbours.shape[1]):
@@ -208,24 +232,26 @@ def _find_steps(tour: Tour, graph: ChainGraph, chain: Chain, level: int, base: i
             _find_insertions(tour, graph, chain, level, base, t3, at, joined)
 
 
-@kernel(f"void({TOUR}, {CHAIN}, int64, int64)")
+@kernel(f"void({TOUR}, {CHAIN}, int64, int64)", bare=True, inline=True)
 def _take(tour: Tour, chain: Chain, level: int, way: int) -> None:
     """Make the path of the next level that a step leads to."""
     paths, steps, state, _ = chain
-    step = steps[level, way]
-    r3, r4 = rank(tour, paths, step[_T3]), rank(tour, paths, step[_T4])
+    r3, r4 = rank(tour, paths, steps[level, way, _T3]), rank(tour, paths, steps[level, way, _T4])
     at = find(paths, level, r3)
-    if step[_KIND] == _TURN:
+    if steps[level, way, _KIND] == _TURN:
         reversed_head(paths, level, at, r3, r4)
-        state[level + 1, _HEAD] = step[_T4]
+        state[level + 1, _HEAD] = steps[level, way, _T4]
     else:
-        r5, r6 = rank(tour, paths, step[_T5]), rank(tour, paths, step[_T6])
+        r5, r6 = (
+            rank(tour, paths, steps[level, way, _T5]),
+            rank(tour, paths, steps[level, way, _T6]),
+        )
         inserted(paths, level, at, r3, r4, find(paths, level, r5), r5, r6)
-        state[level + 1, _HEAD] = step[_T6]
-    state[level + 1, _OPEN_GAIN] = step[_GAIN]
+        state[level + 1, _HEAD] = steps[level, way, _T6]
+    state[level + 1, _OPEN_GAIN] = steps[level, way, _GAIN]
 
 
-@kernel(f"int64({TOUR}, {GRAPH}, {CHAIN}, int64, int64)")
+@kernel(f"int64({TOUR}, {GRAPH}, {CHAIN}, int64, int64)", bare=True)
 def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -> int:
     """Levels of the chain found from an edge, 0 when there is none; its steps are the next ones."""
     costs, _, _, _ = graph
@@ -244,7 +270,7 @@ def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -
     level = 0
     _find_steps(tour, graph, chain, level, base)
     while level >= 0:
-        if state[level, _NEXT] == 0 and steps[level, -1, _CLOSED] > 0:
+        if state[level, _NEXT] == 0 and steps[level, steps.shape[1] - 1, _CLOSED] > 0:
             state[level, _NEXT] = steps.shape[1]
             return level + 1
         way = state[level, _NEXT]
@@ -258,19 +284,24 @@ def _search(tour: Tour, graph: ChainGraph, chain: Chain, base: int, head: int) -
     return 0
 
 
-@kernel(f"void({TOUR}, {FLIPS}, {CHAIN}, int64, int64, int64)")
+@kernel(f"void({TOUR}, {FLIPS}, {CHAIN}, int64, int64, int64)", bare=True)
 def _apply(tour: Tour, flips: Flips, chain: Chain, levels: int, base: int, head: int) -> None:
     """Change the tour as the chain says, in exchanges of two edges."""
     _, steps, state, _ = chain
     t2 = head
     for level in range(levels):
-        step = steps[level, state[level, _NEXT] - 1]
-        t3, t4, t5, t6 = step[_T3], step[_T4], step[_T5], step[_T6]
-        if step[_KIND] == _TURN:
+        way = state[level, _NEXT] - 1
+        t3, t4, t5, t6 = (
+            steps[level, way, _T3],
+            steps[level, way, _T4],
+            steps[level, way, _T5],
+            steps[level, way, _T6],
+        )
+        if steps[level, way, _KIND] == _TURN:
             exchange(tour, flips, base, t2, t4)
             t2 = t4
             continue
-        if step[_KIND] == _INSERT:
+        if steps[level, way, _KIND] == _INSERT:
             exchange(tour, flips, base, t2, t3)
             exchange(tour, flips, base, t3, t6)
             exchange(tour, flips, t3, t5, t2)
@@ -280,7 +311,7 @@ def _apply(tour: Tour, flips: Flips, chain: Chain, levels: int, base: int, head:
         t2 = t6
 
 
-@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, int64)")
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, int64)", bare=True)
 def improve(tour: Tour, flips: Flips, graph: ChainGraph, chain: Chain, base: int) -> int:
     """Make the tour cheaper by a chain from a node; return by how much, 0 when there is none.
 

@@ -43,7 +43,7 @@ MATRIX, DOUBLED, EUC, CEIL, ATT, MAN, MAX, MOTORS, GEO, HAVERSINE = range(10)
 _SPACE_COLUMNS = 3
 
 
-@kernel("int64(int64, float64, float64, float64, float64)")
+@kernel("int64(int64, float64, float64, float64, float64)", bare=True)
 def _straight(rule: int, scale: float, x: float, y: float, z: float) -> int:
     """Euclidean, rounded up or to the nearest, and ATT."""
     square = x * x + y * y + z * z
@@ -56,7 +56,7 @@ def _straight(rule: int, scale: float, x: float, y: float, z: float) -> int:
     return rounded + 1 if rounded < real else rounded
 
 
-@kernel("int64(int64, float64, float64, float64, float64, float64, float64)")
+@kernel("int64(int64, float64, float64, float64, float64, float64, float64)", bare=True)
 def _by_axis(rule: int, s0: float, s1: float, s2: float, x: float, y: float, z: float) -> int:
     """Sums and maxima of the differences by coordinate; motors turn either way in the first."""
     if rule == MAN:
@@ -67,7 +67,7 @@ def _by_axis(rule: int, s0: float, s1: float, s2: float, x: float, y: float, z: 
     return math.floor(100.0 * max(x, y / s1, z / s2) + 0.5)
 
 
-@kernel("int64(float64, float64, float64, float64, float64)")
+@kernel("int64(float64, float64, float64, float64, float64)", bare=True)
 def _geo(
     scale: float, latitude: float, longitude: float, latitude_b: float, longitude_b: float
 ) -> int:
@@ -80,7 +80,7 @@ def _geo(
     return math.floor(scale * (GEO_RADIUS_KM * angle) + 1.0)
 
 
-@kernel("int64(float64, float64, float64, float64)")
+@kernel("int64(float64, float64, float64, float64)", bare=True)
 def _haversine(scale: float, east: float, north: float, cosines: float) -> int:
     """From differences of longitude (degrees) and latitude (radians), and cosines multiplied."""
     half_latitude = math.sin(north / 2.0)
@@ -91,7 +91,7 @@ def _haversine(scale: float, east: float, north: float, cosines: float) -> int:
     return math.floor(scale * length + 0.5)
 
 
-@kernel("int64(int64, float64, float64, float64, float64, float64, float64)")
+@kernel("int64(int64, float64, float64, float64, float64, float64, float64)", bare=True)
 def _on_globe(
     rule: int, scale: float, a0: float, a1: float, b0: float, b1: float, cosines: float
 ) -> int:
@@ -100,12 +100,8 @@ def _on_globe(
     return _haversine(scale, b0 - a0, b1 - a1, cosines)
 
 
-@kernel("int64(int64, int64[:,::1], float64[:,::1], int64, int64, int64)")
-def edge_cost(rule: int, matrix: IntArray, points: FloatArray, missing: int, i: int, j: int) -> int:
-    """The exact cost between two different nodes; a missing edge has its own large one.
-
-    A doubled rule has entries 0..n-1 and exits n..2n-1; an arc goes from exit to entry.
-    """
+@kernel("int64(int64, int64[:,::1], float64[:,::1], int64, int64, int64)", bare=True)
+def _any_cost(rule: int, matrix: IntArray, points: FloatArray, missing: int, i: int, j: int) -> int:
     if rule > DOUBLED:
         last, in_space = len(points) - 1, points.shape[1] == _SPACE_COLUMNS
         scale = points[last, 0]
@@ -131,6 +127,18 @@ def edge_cost(rule: int, matrix: IntArray, points: FloatArray, missing: int, i: 
     return cost if cost < NO_EDGE else missing
 
 
+@kernel("int64(int64, int64[:,::1], float64[:,::1], int64, int64, int64)", bare=True, inline=True)
+def edge_cost(rule: int, matrix: IntArray, points: FloatArray, missing: int, i: int, j: int) -> int:
+    """The exact cost between two different nodes; a missing edge has its own large one.
+
+    A doubled rule has entries 0..n-1 and exits n..2n-1; an arc goes from exit to entry.
+    """
+    if rule == EUC and points.shape[1] != _SPACE_COLUMNS:  # in the place of its call: most are
+        x, y = points[i, 0] - points[j, 0], points[i, 1] - points[j, 1]
+        return int(points[len(points) - 1, 0] * math.sqrt(x * x + y * y) + 0.5)
+    return _any_cost(rule, matrix, points, missing, i, j)
+
+
 @kernel(f"int64[::1]({COSTS}, int64[::1], int64[::1])")
 def edge_costs(costs: Costs, source: IntArray, target: IntArray) -> IntArray:
     """Costs of many edges; 0 from a node to itself."""
@@ -142,7 +150,7 @@ def edge_costs(costs: Costs, source: IntArray, target: IntArray) -> IntArray:
     return priced
 
 
-@kernel(f"boolean({COSTS}, int64, int64[::1])")
+@kernel(f"boolean({COSTS}, int64, int64[::1])", bare=True)
 def plane_costs(costs: Costs, node: int, row: IntArray) -> bool:
     """Write the costs from a node to all; False, and nothing, but for straight lines in a plane.
 

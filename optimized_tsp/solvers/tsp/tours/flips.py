@@ -27,7 +27,7 @@ Flips: TypeAlias = tuple[IntArray32, IntArray]
 """A log of reversed stretches: first and last place of each, and in element 0 how many."""
 
 
-@kernel(f"int64({TOUR}, int64)")
+@kernel(f"int64({TOUR}, int64)", bare=True, inline=True)
 def after(tour: Tour, node: int) -> int:
     """The node visited next."""
     order, place = tour
@@ -35,14 +35,14 @@ def after(tour: Tour, node: int) -> int:
     return int(order[0] if next_place == len(order) else order[next_place])
 
 
-@kernel(f"int64({TOUR}, int64)")
+@kernel(f"int64({TOUR}, int64)", bare=True, inline=True)
 def before(tour: Tour, node: int) -> int:
     """The node visited just before."""
     order, place = tour
     return int(order[place[node] - 1])
 
 
-@kernel(f"void({TOUR}, int64, int64)")
+@kernel(f"void({TOUR}, int64, int64)", bare=True)
 def flip(tour: Tour, first: int, last: int) -> None:
     """Reverse the stretch between two places, both included, or all the rest instead."""
     order, place = tour
@@ -69,7 +69,7 @@ def flip(tour: Tour, first: int, last: int) -> None:
             b = n - 1
 
 
-@kernel(f"void({TOUR}, {FLIPS}, int64, int64, int64)")
+@kernel(f"void({TOUR}, {FLIPS}, int64, int64, int64)", bare=True, inline=True)
 def exchange(tour: Tour, flips: Flips, a: int, b: int, d: int) -> None:
     """Walk the way from b to d backwards: edges a-b and d-c make room for a-d and b-c.
 
@@ -87,7 +87,7 @@ def exchange(tour: Tour, flips: Flips, a: int, b: int, d: int) -> None:
     count[0] += 1
 
 
-@kernel(f"void({TOUR}, {FLIPS})")
+@kernel(f"void({TOUR}, {FLIPS})", bare=True)
 def take_back(tour: Tour, flips: Flips) -> None:
     """Undo all logged reversals, the last one first."""
     log, count = flips

@@ -1,12 +1,14 @@
 """Iterated local search: a small random change, repaired; kept when the tour is no dearer for it.
 
-The change is a double bridge of three short stretches (O. Martin, S. Otto and E. Felten,
-"Large-step Markov chains for the TSP incorporating local search heuristics", 1992), local so that
-repairing it looks at a few nodes only. A queue has the nodes where an improvement may begin.
+Or, while there is heat, not much dearer. The change is a double bridge of three short stretches (O.
+Martin, S. Otto and E. Felten, "Large-step Markov chains for the TSP incorporating local search
+heuristics", 1992), local so that repairing it looks at a few nodes only, and what is taken back is
+what it touched. A queue has the nodes where an improvement may begin.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +28,7 @@ Queue: TypeAlias = tuple[NDArray[np.int32], NDArray[np.bool_], IntArray]
 """A ring of nodes (n,), which nodes are in it (n,), and where it begins and how many are in it."""
 
 _T3, _T6 = 1, 4
+_FINE = 1 << 30
 
 
 def new_queue(nodes: NDArray[np.int32]) -> Queue:
@@ -33,7 +36,7 @@ def new_queue(nodes: NDArray[np.int32]) -> Queue:
     return nodes.copy(), np.ones(len(nodes), np.bool_), np.array([0, len(nodes)])
 
 
-@kernel(f"void({QUEUE}, int64)")
+@kernel(f"void({QUEUE}, int64)", bare=True, inline=True)
 def _push(queue: Queue, node: int) -> None:
     ring, waiting, ends = queue
     if waiting[node]:
@@ -44,7 +47,7 @@ def _push(queue: Queue, node: int) -> None:
     ends[1] += 1
 
 
-@kernel(f"int64({QUEUE})")
+@kernel(f"int64({QUEUE})", bare=True, inline=True)
 def _pop(queue: Queue) -> int:
     ring, waiting, ends = queue
     node = ring[ends[0]]
@@ -54,19 +57,19 @@ def _pop(queue: Queue) -> int:
     return int(node)
 
 
-@kernel(f"void({QUEUE}, {CHAIN})")
+@kernel(f"void({QUEUE}, {CHAIN})", bare=True, inline=True)
 def _push_touched(queue: Queue, chain: Chain) -> None:
     """The ends of all edges that a chain has changed."""
     _, steps, state, _ = chain
     for level in range(len(state) - 1):
-        step = steps[level, state[level, 3] - 1]
-        for t in range(_T3, _T6 + 1 if step[0] > 1 else _T3 + 2):
-            _push(queue, step[t])
-        if step[6] > 0:
+        way = state[level, 3] - 1
+        for t in range(_T3, _T6 + 1 if steps[level, way, 0] > 1 else _T3 + 2):
+            _push(queue, steps[level, way, t])
+        if steps[level, way, 6] > 0:
             break
 
 
-@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, int64)")
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, int64)", bare=True)
 def optimise(
     tour: Tour, flips: Flips, graph: ChainGraph, chain: Chain, queue: Queue, most: int
 ) -> int:
@@ -85,7 +88,7 @@ def optimise(
     return gained
 
 
-@kernel("int64(uint64[::1], int64)")
+@kernel("int64(uint64[::1], int64)", bare=True, inline=True)
 def _random(state: NDArray[np.uint64], below: int) -> int:
     """A number from 0 to below - 1 (G. Marsaglia, "Xorshift RNGs", 2003, with a multiplier)."""
     x = state[0]
@@ -96,7 +99,18 @@ def _random(state: NDArray[np.uint64], below: int) -> int:
     return int((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % below
 
 
-@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {QUEUE}, uint64[::1], int64)")
+@kernel(f"Tuple((int64, int64))({TOUR}, int32[::1], int64)", bare=True, inline=True)
+def _cut(tour: Tour, mates: NDArray[np.int32], at: int) -> tuple[int, int]:
+    """The ends of the edge behind a place, or of the next one where mates would part."""
+    order, _ = tour
+    n = len(order)
+    node, following = int(order[at % n]), int(order[(at + 1) % n])
+    if mates[node] == following:
+        return following, int(order[(at + 2) % n])
+    return node, following
+
+
+@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {QUEUE}, uint64[::1], int64)", bare=True)
 def _kick(
     tour: Tour,
     flips: Flips,
@@ -110,17 +124,14 @@ def _kick(
     costs, _, _, mates = graph
     rule, matrix, points, missing = costs
     n = len(order)
-    at = np.empty(5, np.int64)
-    at[0] = _random(random, n)
-    for part in range(1, 4):
-        at[part] = at[part - 1] + 1 + _random(random, longest)
-    for part in range(4):
-        at[part] %= n
-        if mates[order[at[part]]] == order[(at[part] + 1) % n]:
-            at[part] += 1  # behind the mate instead: mates stay together
-    r, a1, b1, c1 = order[at[0] % n], order[at[1] % n], order[at[2] % n], order[at[3] % n]
-    a0, b0 = order[(at[0] + 1) % n], order[(at[1] + 1) % n]
-    c0, s = order[(at[2] + 1) % n], order[(at[3] + 1) % n]
+    p0 = _random(random, n)
+    p1 = p0 + 1 + _random(random, longest)
+    p2 = p1 + 1 + _random(random, longest)
+    p3 = p2 + 1 + _random(random, longest)
+    r, a0 = _cut(tour, mates, p0)
+    a1, b0 = _cut(tour, mates, p1)
+    b1, c0 = _cut(tour, mates, p2)
+    c1, s = _cut(tour, mates, p3)
     if r == a1 or a1 == b1 or b1 == c1 or s == r or c1 == r:
         return 0
     gain = edge_cost(rule, matrix, points, missing, r, a0) + edge_cost(
@@ -144,7 +155,16 @@ def _kick(
     return gain
 
 
-@kernel(f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, uint64[::1], int64, int64)")
+@kernel("boolean(uint64[::1], int64, float64)", bare=True, inline=True)
+def _allowed(random: NDArray[np.uint64], gain: int, heat: float) -> bool:
+    """Whether a loss is taken, by N. Metropolis's rule."""
+    return heat > 0.0 and _random(random, _FINE) < _FINE * math.exp(gain / heat)
+
+
+@kernel(
+    f"int64({TOUR}, {FLIPS}, {GRAPH}, {CHAIN}, {QUEUE}, uint64[::1], int64, int64, float64)",
+    bare=True,
+)
 def kick_often(
     tour: Tour,
     flips: Flips,
@@ -154,15 +174,19 @@ def kick_often(
     random: NDArray[np.uint64],
     kicks: int,
     longest: int,
+    heat: float,
 ) -> int:
-    """So many kicks, each repaired or taken back; return what was gained in all."""
+    """So many kicks, each repaired, or taken back; return what was gained in all.
+
+    With `heat`, in units of cost, a tour that is dearer by so much is kept once in e times.
+    """
     gained = 0
     log, count = flips
     for _ in range(kicks):
         count[0] = 0
         gain = _kick(tour, flips, graph, queue, random, longest)
         gain += optimise(tour, flips, graph, chain, queue, 2**62)
-        if gain >= 0 or count[0] > len(log):
+        if gain >= 0 or _allowed(random, gain, heat) or count[0] > len(log):
             gained += gain
         else:
             take_back(tour, flips)

@@ -15,16 +15,17 @@ __all__ = ["FEWEST_NODES", "LocalSearch"]
 FEWEST_NODES = 8
 """With fewer nodes there is nothing to kick."""
 
-_WIDTHS = [(5, 2), (1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]
+_WIDTHS = [(5, 5), (1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]
 _WIDTHS_DOUBLED = [(5, 5), (3, 3), (2, 2), (1, 1)]
-_LONGEST_STRETCH = 30
+_LONGEST_STRETCH = 50
 _LOGGED_FLIPS = 20_000
 
 
 class LocalSearch:
     """Improves `order`, a tour of the rule's nodes; the same seed and runs give the same tours.
 
-    `improve` and `kick` return what a run gained; they hold no lock of the interpreter.
+    `improve` and `kick` return by how much `order` has become cheaper; they hold no lock of the
+    interpreter. Behind it is the tour that is worked on, which heat may make dearer for a while.
     """
 
     def __init__(
@@ -48,10 +49,20 @@ class LocalSearch:
     def restart(self, order: NDArray[np.int32]) -> None:
         """Go on from another tour."""
         self.order = order.astype(np.int32)
-        place = np.empty_like(self.order)
-        place[self.order] = np.arange(len(order), dtype=np.int32)
-        self._tour = self.order, place
+        self._work_on(self.order)
         self._queue = new_queue(self.order)
+
+    def cool(self) -> None:
+        """Go on from `order`, whatever has become of the tour that is worked on."""
+        if self._lead < 0:
+            self._work_on(self.order)
+
+    def _work_on(self, order: NDArray[np.int32]) -> None:
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        self._tour = order.copy(), place
+        self._lead = 0
+        """By how much the tour that is worked on is cheaper than `order`."""
 
     @property
     def settled(self) -> bool:
@@ -61,17 +72,31 @@ class LocalSearch:
     def improve(self, most: int) -> int:
         """Improve where possible, trying so many nodes."""
         self._flips[1][0] = 0
-        return optimise(self._tour, self._flips, self._graph, self._chain, self._queue, most)
-
-    def kick(self, kicks: int) -> int:
-        """So many kicks, each repaired or taken back."""
-        return kick_often(
-            self._tour,
-            self._flips,
-            self._graph,
-            self._chain,
-            self._queue,
-            self._random,
-            kicks,
-            self._longest,
+        return self._keep(
+            optimise(self._tour, self._flips, self._graph, self._chain, self._queue, most)
         )
+
+    def kick(self, kicks: int, heat: float = 0.0) -> int:
+        """So many kicks, each repaired, or taken back; see `kick_often` for heat."""
+        return self._keep(
+            kick_often(
+                self._tour,
+                self._flips,
+                self._graph,
+                self._chain,
+                self._queue,
+                self._random,
+                kicks,
+                self._longest,
+                heat,
+            )
+        )
+
+    def _keep(self, gained: int) -> int:
+        """Keep the tour where it is the cheapest so far, or as cheap."""
+        self._lead += gained
+        if self._lead < 0:
+            return 0
+        gained, self._lead = self._lead, 0
+        self.order[:] = self._tour[0]
+        return gained

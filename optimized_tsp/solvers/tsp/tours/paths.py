@@ -42,7 +42,7 @@ def new_paths(levels: int) -> Paths:
     )
 
 
-@kernel(f"int64({TOUR}, {PATHS}, int64)")
+@kernel(f"int64({TOUR}, {PATHS}, int64)", bare=True, inline=True)
 def rank(tour: Tour, paths: Paths, node: int) -> int:
     _, place = tour
     origin, direction = paths[2][0], paths[2][1]
@@ -50,7 +50,7 @@ def rank(tour: Tour, paths: Paths, node: int) -> int:
     return int(ranked + len(place) if ranked < 0 else ranked)
 
 
-@kernel(f"int64({TOUR}, {PATHS}, int64)")
+@kernel(f"int64({TOUR}, {PATHS}, int64)", bare=True, inline=True)
 def node_at(tour: Tour, paths: Paths, ranked: int) -> int:
     order, _ = tour
     origin, direction = paths[2][0], paths[2][1]
@@ -62,7 +62,7 @@ def node_at(tour: Tour, paths: Paths, ranked: int) -> int:
     return int(order[place])
 
 
-@kernel(f"int64({PATHS}, int64, int64)")
+@kernel(f"int64({PATHS}, int64, int64)", bare=True, inline=True)
 def find(paths: Paths, level: int, ranked: int) -> int:
     """Which stretch of a level's path has the node of a rank."""
     stretches, _, _ = paths
@@ -74,14 +74,14 @@ def find(paths: Paths, level: int, ranked: int) -> int:
         at += 1
 
 
-@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)")
+@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)", bare=True, inline=True)
 def _append(stretches: IntArray, level: int, count: int, first: int, last: int) -> int:
     stretches[level, count, 0] = first
     stretches[level, count, 1] = last
     return count + 1
 
 
-@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)")
+@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)", bare=True, inline=True)
 def _copy(stretches: IntArray, level: int, count: int, start: int, stop: int) -> int:
     """Append stretches start..stop-1 of a level to the next one."""
     for at in range(start, stop):
@@ -91,7 +91,7 @@ def _copy(stretches: IntArray, level: int, count: int, start: int, stop: int) ->
     return count
 
 
-@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)")
+@kernel("int64(int64[:,:,::1], int64, int64, int64, int64)", bare=True, inline=True)
 def _turn(stretches: IntArray, level: int, count: int, start: int, stop: int) -> int:
     """Append stretches stop-1 down to start of a level to the next one, backwards."""
     for at in range(stop - 1, start - 1, -1):
@@ -101,7 +101,7 @@ def _turn(stretches: IntArray, level: int, count: int, start: int, stop: int) ->
     return count
 
 
-@kernel(f"void({PATHS}, int64, int64, int64, int64)")
+@kernel(f"void({PATHS}, int64, int64, int64, int64)", bare=True, inline=True)
 def reversed_head(paths: Paths, level: int, at: int, r3: int, r4: int) -> None:
     """The next level's path: from r4, the node before r3 on stretch `at`, back to the old head."""
     stretches, counts, _ = paths
@@ -112,7 +112,7 @@ def reversed_head(paths: Paths, level: int, at: int, r3: int, r4: int) -> None:
     counts[level + 1] = _copy(stretches, level, count, at + 1, counts[level])
 
 
-@kernel(f"void({PATHS}, int64, int64, int64, int64, int64, int64, int64)")
+@kernel(f"void({PATHS}, int64, int64, int64, int64, int64, int64, int64)", bare=True, inline=True)
 def inserted(
     paths: Paths, level: int, at: int, r3: int, r4: int, cut: int, r5: int, r6: int
 ) -> None:

@@ -25,9 +25,11 @@ from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.tours.alpha import promising_neighbours
 from optimized_tsp.solvers.tsp.tours.construction import any_order, best_of_all
+from optimized_tsp.solvers.tsp.tours.cooling import Cooling
 from optimized_tsp.solvers.tsp.tours.doubling import doubled_order, pairs_to_tour
 from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule
 from optimized_tsp.solvers.tsp.tours.fast_tsp_call import FastTspCall, scaled_weights
+from optimized_tsp.solvers.tsp.tours.greedy import greedy_order
 from optimized_tsp.solvers.tsp.tours.local_search import FEWEST_NODES, LocalSearch
 from optimized_tsp.solvers.tsp.tours.neighbours import Neighbours, near_neighbours
 
@@ -43,6 +45,11 @@ _FIRST_KICKS_S_PER_NODE = 1 / 5_000
 _FIRST_KICKS_S_AT_MOST = 0.5
 _FIRST_KICKS_PER_NODE = 2
 _ALL_KICKS_PER_NODE = 200
+_TURN_AT_MOST_S = 0.2
+"""So short a run is a turn of a longer one, over which it cools."""
+
+_KICKS_BY_NUMBER = 50
+"""At once in a deterministic plan, whatever time they take."""
 
 _CALL_NODES = range(150, 13_000)
 """Where a call of fast-tsp is worth its start, and its matrix the memory (340 MB)."""
@@ -73,6 +80,8 @@ class TourSearch:
         self._local: LocalSearch | None = None
         self._neighbours: Neighbours | None = None
         self._cost: int | None = None
+        self._cooling = Cooling(graph.num_nodes)
+        self._kicked = 0
         self._kicks_at_once = 10
         self._nodes_at_once = 1_000
         self._offered_at = 0.0
@@ -115,24 +124,28 @@ class TourSearch:
         local = self._local_search()
         if self._plan.deterministic:
             self._choose_neighbours(local)
-            self._kick(local, kicks_per_node * self._graph.num_nodes, give_up)
+            self._kick(local, kicks_per_node * self._graph.num_nodes, give_up, heated=True)
             return
-        ends = min(time.monotonic() + self._search.remaining(), time.monotonic() + seconds)
+        deadline = time.monotonic() + self._search.remaining()
+        ends = min(deadline, time.monotonic() + seconds)
+        cold_at = ends if seconds > _TURN_AT_MOST_S else deadline
 
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
+        # Beside a call with fewer threads than there are our own search has one for itself.
+        share = 1.0 if 0 < call_threads < self._plan.threads else _SHARE_BESIDE_CALL
         call = self._start_call(ends, call_threads) if call_threads else None
         if call is not None:
             try:
                 self._choose_neighbours(local)
-                self._polish(local, lambda: over() or not call.running, _SHARE_BESIDE_CALL)
+                self._polish(local, lambda: over() or not call.running, share, cold_at)
                 if not call.running:
                     self._take(call)
             finally:
                 call.stop()
         self._choose_neighbours(local)
-        self._polish(local, over)
+        self._polish(local, over, 1.0, cold_at)
 
     def _choose_neighbours(self, local: LocalSearch) -> None:
         """The few most promising ones, once there is a tour."""
@@ -152,15 +165,21 @@ class TourSearch:
         if self._local is None:
             self._rule = cost_rule(self._graph)
             self._neighbours = near_neighbours(self._rule, _NEIGHBOURS)
-            start = self._search.tour
-            if start is None:
-                start = any_order(self._graph)
-                self._search.offer_tour(start)
+            start = self._start(self._neighbours)
             self._local = LocalSearch(
                 self._rule, self._neighbours, self._nodes_of(start), self._plan.seed
             )
             self._cost = tour_cost(self._graph, start)
         return self._local
+
+    def _start(self, neighbours: Neighbours) -> IntArray:
+        """A quick tour, or the search's own where that is cheaper."""
+        greedy = greedy_order(self._rule, neighbours)
+        if greedy is not None:
+            self._search.offer_tour(greedy.astype(np.int64))
+        elif self._search.tour is None:
+            self._search.offer_tour(any_order(self._graph))
+        return any_order(self._graph) if self._search.tour is None else self._search.tour
 
     def _nodes_of(self, order: IntArray) -> NDArray[np.int32]:
         return order.astype(np.int32) if self._graph.symmetric else doubled_order(order)
@@ -172,7 +191,13 @@ class TourSearch:
         self._nodes_at_once = _next_size(self._nodes_at_once, time.monotonic() - began)
         return gained
 
-    def _polish(self, local: LocalSearch, give_up: Callable[[], bool], share: float = 1.0) -> None:
+    def _polish(
+        self,
+        local: LocalSearch,
+        give_up: Callable[[], bool],
+        share: float = 1.0,
+        heated_until: float = -math.inf,
+    ) -> None:
         """Kick in slices, from the best tour there is, for a share of the time."""
         gained = 0
         while not give_up():
@@ -182,26 +207,41 @@ class TourSearch:
             if not local.settled:
                 gained += self._settle(local)
             else:
-                began = time.monotonic()
-                gained += local.kick(self._kicks_at_once)
-                self._kicks_at_once = _next_size(self._kicks_at_once, time.monotonic() - began)
+                most = self._kicks_at_once / _SLICE_S * share * (heated_until - time.monotonic())
+                gained += self._kick_once(local, self._kicks_at_once, most)
             if gained and time.monotonic() > self._offered_at + _OFFER_EVERY_S:
                 self._offer(local)
                 gained = 0
         if gained:
             self._offer(local)
 
-    def _kick(self, local: LocalSearch, kicks: int, give_up: Callable[[], bool]) -> None:
+    def _kick_once(self, local: LocalSearch, kicks: int, most: float) -> int:
+        """A slice of kicks, with heat where as many as `most` will follow; return the gain."""
+        heat, cooling = 0.0, self._cooling
+        if most > 0.0 and self._cost is not None:
+            cooling.begin(most)
+            kicks = min(kicks, cooling.left_in_step())
+            heat = cooling.heat(self._cost / self._graph.num_nodes)
+        began = time.monotonic()
+        gained = local.kick(kicks, heat)
+        self._kicked += kicks
+        at_once = int(kicks * _SLICE_S / max(time.monotonic() - began, 1e-5))
+        self._kicks_at_once = max(1, min(2 * self._kicks_at_once, at_once))
+        if heat > 0.0 and cooling.spend(kicks):
+            local.cool()
+        return gained
+
+    def _kick(
+        self, local: LocalSearch, kicks: int, give_up: Callable[[], bool], *, heated: bool = False
+    ) -> None:
         """So many kicks, whatever time they take."""
-        while kicks > 0 and not give_up():
+        ends_at = self._kicked + kicks
+        while self._kicked < ends_at and not give_up():
             if not local.settled:
                 self._settle(local)
                 continue
-            at_once = min(kicks, self._kicks_at_once)
-            began = time.monotonic()
-            local.kick(at_once)
-            self._kicks_at_once = _next_size(self._kicks_at_once, time.monotonic() - began)
-            kicks -= at_once
+            left = ends_at - self._kicked
+            self._kick_once(local, min(left, _KICKS_BY_NUMBER), left if heated else 0.0)
         self._offer(local)
 
     def _offer(self, local: LocalSearch) -> None:

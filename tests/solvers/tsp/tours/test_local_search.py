@@ -47,6 +47,25 @@ def test_gains_are_exact_and_tours_stay_tours(graph: DenseGraph | PointGraph) ->
         assert is_permutation(local.order.astype(np.int64), rule.num_nodes)
 
 
+@pytest.mark.parametrize("graph", [points(300), one_way(60)], ids=["points", "one way"])
+def test_heat_never_costs_the_best_tour(graph: DenseGraph | PointGraph) -> None:
+    rule = cost_rule(graph)
+    local = local_search(graph)
+    local.improve(10**6)
+    cost = order_cost(rule, local.order)
+    heat = 2.0 * cost / rule.num_nodes
+    for slice_ in range(40):
+        gained = local.kick(50, heat)
+        assert gained >= 0
+        cost -= gained
+        assert order_cost(rule, local.order) == cost
+        assert is_permutation(local.order.astype(np.int64), rule.num_nodes)
+        if slice_ % 10 == 9:
+            local.cool()
+            assert local.kick(0) == 0
+    assert local.kick(200) >= 0
+
+
 def test_entries_and_exits_of_a_node_stay_together() -> None:
     graph = one_way(70)
     local = local_search(graph)

@@ -97,6 +97,7 @@ def test_the_same_seed_finds_the_same_tours() -> None:
         search, _ = search_on(graph)
         tours = TourSearch(search, graph, DETERMINISTIC)
         tours.first_tour()
+        tours.improve(search.over, kicks_per_node=12)
         assert search.tour is not None
         found.append(search.tour.tolist())
     assert found[0] == found[1]
