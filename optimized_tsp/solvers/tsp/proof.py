@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from optimized_tsp.solvers.tsp.graph import ArcGraph, DenseGraph, PointGraph
@@ -38,12 +39,21 @@ def solve_dense(search: Search, graph: DenseGraph, plan: Plan) -> None:
     tours = TourStage(search, given if isinstance(given, PointGraph) else graph, plan)
     tours.begin()
     tours.sharpen()
-    proof = _Proof(search, graph, plan, tours)
-    with tours.beside():
+    with ExitStack() as beside:
+        beside.enter_context(tours.beside())
+        ended = False
+
+        def spare() -> bool:
+            """Whether the thread of the tours is free; ends them when they have settled."""
+            nonlocal ended
+            if not ended and tours.settled:
+                beside.close()
+                ended = True
+            return ended
+
+        proof = _Proof(search, graph, plan, tours, spare)
         proof.begin()
-        if not tours.settled:
-            proof.finish(max(1, plan.threads - 1))
-    proof.finish(plan.threads)
+        proof.finish()
     tours.finish()
 
 
@@ -62,11 +72,19 @@ def settle_sparse(search: Search, graph: ArcGraph, plan: Plan) -> None:
 class _Proof:
     """The stages of a proof, none of them fatal."""
 
-    def __init__(self, search: Search, graph: DenseGraph, plan: Plan, tours: TourStage) -> None:
+    def __init__(
+        self,
+        search: Search,
+        graph: DenseGraph,
+        plan: Plan,
+        tours: TourStage,
+        spare: Callable[[], bool],
+    ) -> None:
         self._search = search
         self._graph = graph
         self._plan = plan
         self._tours = tours
+        self._spare = spare
         self._root: RootStage | None = None
         self._held_karp: HeldKarpCore | None = None
         self._left = ["branch_and_cut", "cp_sat"]
@@ -81,15 +99,16 @@ class _Proof:
         if not self._search.over():
             self._try("root_relaxation", self._relax)
 
-    def finish(self, threads: int) -> None:
+    def finish(self) -> None:
         """The engine that was asked for, then the other one, until the search is over."""
         while self._left and not self._search.over():
             engine = self._left.pop(0)
+            self._spare()
             self._search.note("engine", engine)
             if engine == "cp_sat":
                 self._try(engine, self._cp_sat)
             else:
-                self._try(engine, lambda: self._branch_and_cut(threads))
+                self._try(engine, self._branch_and_cut)
 
     def _try(self, part: str, stage: Callable[[], None]) -> None:
         try:
@@ -113,9 +132,13 @@ class _Proof:
 
         view = SymmetricView(self._search, self._graph)
         self._root = root = RootStage(self._search, view, self._plan, self._tours.take_turn)
-        root.run(threads=max(1, self._plan.threads - 1))
+        root.run(self._threads)
 
-    def _branch_and_cut(self, threads: int) -> None:
+    def _threads(self) -> int:
+        """How many threads there are for the proof by now."""
+        return max(1, self._plan.threads - (0 if self._spare() else 1))
+
+    def _branch_and_cut(self) -> None:
         from optimized_tsp.solvers.tsp.branching import prove
 
         search, root = self._search, self._root
@@ -126,8 +149,9 @@ class _Proof:
         result = prove(
             root.relaxation,
             listener,
-            threads=threads,
+            threads=self._plan.threads,
             seed=self._plan.seed,
+            spare=self._spare,
             most_nodes=_MOST_NODES if self._plan.deterministic else None,
         )
         search.add_to("tree_s", time.monotonic() - began)

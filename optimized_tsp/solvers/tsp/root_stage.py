@@ -26,8 +26,8 @@ class RootStage:
         self._between = between
         self._seed = plan.seed
 
-    def run(self, *, threads: int) -> None:
-        """Raise the bound of the search as far as the relaxation goes."""
+    def run(self, threads: Callable[[], int]) -> None:
+        """Raise the bound of the search as far as the relaxation goes, with so many threads."""
         search = self._search
         self.relaxation = RootRelaxation(
             self.view.problem,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
@@ -13,6 +14,8 @@ from optimized_tsp.solvers.tsp.branching.worker import Worker
 from optimized_tsp.solvers.tsp.relaxation.root import Core, RootListener, RootRelaxation
 
 __all__ = ["TreeResult", "prove"]
+
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,15 @@ def prove(
     threads: int = 1,
     seed: int = 0,
     most_nodes: int | None = None,
+    spare: Callable[[], bool] = lambda: True,
 ) -> TreeResult | None:
     """Search all tours cheaper than `listener.upper_bound()`, which may fall meanwhile.
 
     `relaxation` has run. Tours and rising bounds go to the listener, from any of the threads but
     never two at once. None if the relaxation has no bound, or too many edges are left. The same
     result for the same seed if there is one thread and neither clock nor anybody else interferes;
-    gives up at `most_nodes`.
+    gives up at `most_nodes`. The last of several threads joins once `spare()` says so, which the
+    calling thread asks now and then.
     """
     core = relaxation.core(listener.upper_bound())
     if core is None:
@@ -51,7 +56,7 @@ def prove(
     if threads <= 1:
         search.work(0)
     else:
-        search.work_in_threads(threads)
+        search.work_in_threads(threads, spare)
     return search.result()
 
 
@@ -95,16 +100,21 @@ class _Search:
                 self._frontier.finish(worker, children)
             self._publish()
 
-    def work_in_threads(self, threads: int) -> None:
-        """Work in so many threads; the first error of any is raised here."""
+    def work_in_threads(self, threads: int, spare: Callable[[], bool]) -> None:
+        """Work in so many threads, the last when it is `spare`; raises the first error of any."""
         workers = [
             threading.Thread(target=self._guarded, args=(worker,), name=f"tree-{worker}")
             for worker in range(threads)
         ]
-        for thread in workers:
+        started = workers[:-1]
+        for thread in started:
             thread.start()
-        for thread in workers:
-            thread.join()
+        while any(thread.is_alive() for thread in started):
+            if len(started) < threads and spare():
+                workers[-1].start()
+                started = workers
+            for thread in started:
+                thread.join(_LOOK_S)
         if self._errors:
             raise self._errors[0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -30,9 +30,12 @@ def violated_local_cuts(
     seeds: int,
     seed: int,
     over: Callable[[], bool],
-    executor: Executor | None = None,
+    threads: int = 1,
 ) -> list[Cut]:
-    """Local cuts on `classes` classes (at most 14), grown from up to `seeds` nodes three times."""
+    """Local cuts on `classes` classes (at most 14), grown from up to `seeds` nodes three times.
+
+    The same whatever the number of `threads`.
+    """
     jobs = list(_jobs(support, seeds, seed))
 
     def run(job: tuple[Support, IntArray, IntArray, int]) -> list[Cut]:
@@ -52,8 +55,10 @@ def violated_local_cuts(
         )
         return [cut for cut in _cuts(labels, *found) if cut is not None]
 
-    results: Iterable[list[Cut]] = map(run, jobs) if executor is None else executor.map(run, jobs)
-    return [cut for cuts in results for cut in cuts]
+    if threads <= 1:
+        return [cut for job in jobs for cut in run(job)]
+    with ThreadPoolExecutor(threads) as executor:
+        return [cut for cuts in executor.map(run, jobs) for cut in cuts]
 
 
 def _jobs(

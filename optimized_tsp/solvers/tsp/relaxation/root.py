@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,8 +84,9 @@ class Core:
 class RootRelaxation:
     """A linear relaxation of the problem and the best safe bound it gave.
 
-    `tour` is the best tour known, if any: its edges are in the program from the start. `run` may
-    be called once; afterwards the program, the cuts and the bound can be built upon.
+    `tour` is the best tour known, if any: its edges are in the program from the start. `threads()`
+    says how many threads there are by now. `run` may be called once; afterwards the program, the
+    cuts and the bound can be built upon.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class RootRelaxation:
         listener: RootListener,
         *,
         seed: int = 0,
-        threads: int = 1,
+        threads: Callable[[], int] = lambda: 1,
     ) -> None:
         self.problem = problem
         self.lower_bound: int | None = None
@@ -131,15 +131,8 @@ class RootRelaxation:
         if self.problem.dead_end:
             self.infeasible = True
             return
-        with ThreadPoolExecutor(self._threads) as executor:
-            separator = Separator(
-                self.order,
-                self._seed,
-                self.pool,
-                self._listener.over,
-                executor if self._threads > 1 else None,
-            )
-            self._improve(separator)
+        over = self._listener.over
+        self._improve(Separator(self.order, self._seed, self.pool, over, self._threads))
         if not self.complete and self._solved:
             self._price()
         self.statistics.seconds = time.monotonic() - began

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +51,8 @@ class Effort:
 class Separator:
     """Searches for violated cuts; deterministic for a seed.
 
-    `tour` is a good tour: its segments are likely to be violated subtours. With an `executor` local
-    cuts are searched for in several threads.
+    `tour` is a good tour: its segments are likely to be violated subtours. Local cuts are
+    searched for in as many threads as `threads()` says.
     """
 
     def __init__(
@@ -62,10 +61,10 @@ class Separator:
         seed: int,
         pool: CutPool,
         over: Callable[[], bool],
-        executor: Executor | None = None,
+        threads: Callable[[], int] = lambda: 1,
     ) -> None:
         self.pool = pool
-        self._executor = executor
+        self._threads = threads
         self._over = over
         self._seed = seed
         self.follow(tour)
@@ -132,7 +131,7 @@ class Separator:
             seeds=effort.local_seeds,
             seed=self._next_seed(),
             over=self._over,
-            executor=self._executor,
+            threads=self._threads(),
         )
         return _most_violated(support, lp, cuts, _LEAST_LOCAL, _LOCAL_PER_ROUND, relative=True)
 

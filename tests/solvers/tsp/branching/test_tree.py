@@ -92,6 +92,24 @@ def test_threads_and_seeds_agree_on_the_optimum() -> None:
     assert None not in costs
 
 
+@pytest.mark.parametrize("after", [0, 1, 10**9])
+def test_a_thread_that_is_spare_later_joins_then(after: int) -> None:
+    problem = harder(4)
+    listening, relaxation = unrelaxed(problem, some_tour(problem, 4))
+    asked = 0
+
+    def spare() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > after
+
+    result = prove(relaxation, listening.listener, threads=2, spare=spare)
+
+    assert result is not None
+    assert result.unresolved == 0
+    assert listening.bound == listening.cost
+
+
 def test_one_thread_and_one_seed_do_the_same_again() -> None:
     problem = SymmetricProblem(random_matrix("uniform", 40, 8))
 

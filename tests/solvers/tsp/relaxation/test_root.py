@@ -83,7 +83,9 @@ def test_the_same_seed_does_the_same() -> None:
 
     def outcome(threads: int) -> tuple[list[int], list[bytes]]:
         listening = Listening(problem, tour)
-        relaxation = RootRelaxation(problem, tour, listening.listener, seed=5, threads=threads)
+        relaxation = RootRelaxation(
+            problem, tour, listening.listener, seed=5, threads=lambda: threads
+        )
         relaxation.run()
         return listening.bounds, [cut.key for cut in relaxation.cuts]
 
