@@ -70,13 +70,16 @@ class TourStage:
         self._improve(
             self._search.over,
             seconds=seconds,
+            threads=self._plan.threads,
             call_threads=self._call_threads,
             kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE,
         )
 
     def finish(self) -> None:
         """Better tours with all threads until the search is over; nothing else is left to do."""
-        self._improve(self._search.over, call_threads=self._call_threads)
+        self._improve(
+            self._search.over, threads=self._plan.threads, call_threads=self._call_threads
+        )
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -128,6 +131,7 @@ class TourStage:
         give_up: Callable[[], bool],
         *,
         seconds: float = math.inf,
+        threads: int = 1,
         call_threads: int = 0,
         kicks_per_node: int | None = None,
     ) -> None:
@@ -135,7 +139,9 @@ class TourStage:
             return
         kicks = {} if kicks_per_node is None else {"kicks_per_node": kicks_per_node}
         try:
-            self._tours.improve(give_up, seconds=seconds, call_threads=call_threads, **kicks)
+            self._tours.improve(
+                give_up, seconds=seconds, threads=threads, call_threads=call_threads, **kicks
+            )
         except Exception as error:  # noqa: BLE001 - noted; it costs nothing but better tours
             self._fail(error)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.tours.chains import ChainGraph, new_chain
-from optimized_tsp.solvers.tsp.tours.edge_costs import CostRule
+from optimized_tsp.solvers.tsp.tours.edge_costs import DOUBLED, CostRule
 from optimized_tsp.solvers.tsp.tours.kicks import kick_often, new_queue, optimise
 from optimized_tsp.solvers.tsp.tours.neighbours import Neighbours
 
@@ -35,7 +35,7 @@ class LocalSearch:
             raise ValueError(f"local search needs {FEWEST_NODES} nodes or more")
         self._rule = rule
         self.look_at(neighbours)
-        self._chain = new_chain(_WIDTHS if rule.mates[0] < 0 else _WIDTHS_DOUBLED)
+        self._chain = new_chain(_WIDTHS_DOUBLED if rule.costs[0] == DOUBLED else _WIDTHS)
         self._flips = np.zeros((_LOGGED_FLIPS, 2), np.int32), np.zeros(1, np.int64)
         self._random = np.array([np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1])
         self._longest = max(1, min(_LONGEST_STRETCH, (rule.num_nodes - 4) // 4))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimized_tsp.solvers.tsp.arcs import IntArray
-from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, tour_cost
+from optimized_tsp.solvers.tsp.graph import ArcGraph, Graph, PointGraph, tour_cost
 from optimized_tsp.solvers.tsp.plan import Plan
 from optimized_tsp.solvers.tsp.search import Search
 from optimized_tsp.solvers.tsp.tours.alpha import promising_neighbours
@@ -32,6 +32,7 @@ from optimized_tsp.solvers.tsp.tours.fast_tsp_call import FastTspCall, scaled_we
 from optimized_tsp.solvers.tsp.tours.greedy import greedy_order
 from optimized_tsp.solvers.tsp.tours.local_search import FEWEST_NODES, LocalSearch
 from optimized_tsp.solvers.tsp.tours.neighbours import Neighbours, near_neighbours
+from optimized_tsp.solvers.tsp.tours.stretches import Round, improve_stretches
 
 __all__ = ["TourSearch"]
 
@@ -57,6 +58,19 @@ _CALL_NODES = range(150, 13_000)
 _SHARE_BESIDE_CALL = 0.2
 """Of the time that our own search works while a call has all threads."""
 
+_FEWEST_FOR_STRETCHES = 5_000
+_FEWEST_FOR_STRETCHES_ALONE = 20_000
+"""So many points are cut up for several threads, and even for one."""
+
+_STRETCH_NODES = 8_000
+_ROUND_S_PER_NODE = 3e-4
+_LONGER_ROUND = 1.5
+_ROUND_HEAT = 0.2
+_ROUND_HEAT_AT_MOST = 1.0
+"""A first round of one thread, when one is made longer to be the last, and its heat; both double.
+
+Heat as in `Cooling`."""
+
 _POLISH_AFTER_CALL = 0.04
 """Of the time that is left for our own search to go on from what the call has found."""
 
@@ -79,8 +93,10 @@ class TourSearch:
         self._plan = plan
         self._local: LocalSearch | None = None
         self._neighbours: Neighbours | None = None
+        self._chosen: Neighbours | None = None
         self._cost: int | None = None
         self._cooling = Cooling(graph.num_nodes)
+        self._random = np.random.default_rng(plan.seed)
         self._kicked = 0
         self._kicks_at_once = 10
         self._nodes_at_once = 1_000
@@ -111,13 +127,15 @@ class TourSearch:
         give_up: Callable[[], bool],
         *,
         seconds: float = math.inf,
+        threads: int = 1,
         call_threads: int = 0,
         kicks_per_node: int = _ALL_KICKS_PER_NODE,
     ) -> None:
         """Ever better tours until `give_up()`, which is asked several times a second.
 
-        First, one call of fast-tsp with so many threads, if any: it tells what it has found only at
-        its end. Ends after so many `seconds`; a deterministic plan instead after so many kicks.
+        `threads` may be used, so many of them by one call of fast-tsp, if any, which tells what it
+        has found only at its end; many points are cut up for all threads instead. Ends after so
+        many `seconds`; a deterministic plan instead after so many kicks.
         """
         if self._graph.num_nodes < FEWEST_NODES:
             return
@@ -133,8 +151,11 @@ class TourSearch:
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
-        # Beside a call with fewer threads than there are our own search has one for itself.
-        share = 1.0 if 0 < call_threads < self._plan.threads else _SHARE_BESIDE_CALL
+        if self._are_many(threads):
+            self._choose_neighbours(local)
+            self._improve_in_rounds(local, over, threads, ends)
+            return
+        share = 1.0 if call_threads < threads else _SHARE_BESIDE_CALL
         call = self._start_call(ends, call_threads) if call_threads else None
         if call is not None:
             try:
@@ -146,6 +167,36 @@ class TourSearch:
                 call.stop()
         self._choose_neighbours(local)
         self._polish(local, over, 1.0, cold_at)
+
+    def _are_many(self, threads: int) -> bool:
+        fewest = _FEWEST_FOR_STRETCHES if threads > 1 else _FEWEST_FOR_STRETCHES_ALONE
+        return isinstance(self._graph, PointGraph) and self._graph.num_nodes >= fewest
+
+    def _improve_in_rounds(
+        self, local: LocalSearch, over: Callable[[], bool], threads: int, ends: float
+    ) -> None:
+        """All threads on stretches of one tour, cut elsewhere in each of ever longer rounds."""
+        n, cost = self._graph.num_nodes, self._cost
+        neighbours = self._chosen or self._neighbours
+        if neighbours is None or cost is None:
+            return
+        stretches = max(threads, -(-n // _STRETCH_NODES))
+        seconds, heat = _ROUND_S_PER_NODE * n / threads, _ROUND_HEAT
+        while not over():
+            self._follow(local)
+            while not local.settled and not over():
+                self._settle(local)
+            left_s = ends - time.monotonic()
+            this_s = left_s if left_s < _LONGER_ROUND * seconds else seconds
+            first = int(self._random.integers(n))
+            seed = int(self._random.integers(2**32))
+            plan = Round(stretches, first, threads, this_s, heat * cost / n, seed)
+            order = improve_stretches(
+                self._rule, neighbours, local.order, plan, over, self._offer_nodes
+            )
+            local.restart(order)
+            seconds, heat = 2 * seconds, min(_ROUND_HEAT_AT_MOST, 2 * heat)
+        self._offer(local)
 
     def _choose_neighbours(self, local: LocalSearch) -> None:
         """The few most promising ones, once there is a tour."""
@@ -159,7 +210,7 @@ class TourSearch:
         )
         if chosen is not None:
             local.look_at(chosen)
-            self._neighbours = None
+            self._chosen, self._neighbours = chosen, None
 
     def _local_search(self) -> LocalSearch:
         if self._local is None:
@@ -245,7 +296,10 @@ class TourSearch:
         self._offer(local)
 
     def _offer(self, local: LocalSearch) -> None:
-        order = local.order if self._graph.symmetric else pairs_to_tour(local.order)
+        self._offer_nodes(local.order)
+
+    def _offer_nodes(self, nodes: NDArray[np.int32]) -> None:
+        order = nodes if self._graph.symmetric else pairs_to_tour(nodes)
         order = order.astype(np.int64)
         self._cost = tour_cost(self._graph, order)
         self._search.offer_tour(order)
