@@ -121,14 +121,17 @@ def _gauges(load: list[QueueLoad], backlog: Backlog) -> Iterator[Metric]:
         for one, value in zip(load, values, strict=True):
             family.add_metric([one.solver, one.version], value)
         yield family
-    yield GaugeMetricFamily(
-        "optimized_tsp_webhooks_due", "Deliveries whose time has come.", backlog.due
-    )
-    yield GaugeMetricFamily(
-        "optimized_tsp_webhooks_oldest_due_seconds",
-        "Seconds for which the oldest of them is due.",
-        backlog.oldest_s,
-    )
+    for name, help_text, value in (
+        ("pending", "Deliveries that are not ended.", backlog.pending),
+        (
+            "oldest_pending_seconds",
+            "Seconds since the oldest of them was made.",
+            backlog.oldest_pending_s,
+        ),
+        ("due", "Deliveries whose time has come.", backlog.due),
+        ("oldest_due_seconds", "Seconds for which the oldest of them is due.", backlog.oldest_s),
+    ):
+        yield GaugeMetricFamily(f"optimized_tsp_webhooks_{name}", help_text, value)
 
 
 def _counters(totals: list[Total]) -> Iterator[Metric]:

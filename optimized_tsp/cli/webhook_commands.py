@@ -97,12 +97,25 @@ def send_test(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False
 
 
 @webhooks_app.command()
-def rotate(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False) -> None:
-    """Replace the secret and print the new one, this once; the old one signs along for a day."""
+def rotate(
+    webhook_id: WebhookId,
+    *,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="For how long the old one signs along: a day by default, 7 at most, 0 for one that"
+            " is in the wrong hands.",
+        ),
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replace the secret and print the new one, this once."""
     from optimized_tsp.cli.address import find_service
     from optimized_tsp.cli.webhooks import run_rotate
 
-    finish(lambda: run_rotate(find_service(url), webhook_id, as_json=as_json))
+    finish(lambda: run_rotate(find_service(url), webhook_id, overlap=overlap, as_json=as_json))
 
 
 @webhooks_app.command()
@@ -165,6 +178,12 @@ def redeliver(
         str | None, typer.Argument(help="Only this one (msg_…), whatever became of it.")
     ] = None,
     *,
+    created_after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those made after it (RFC 3339).")
+    ] = None,
+    created_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only those made before it.")
+    ] = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -172,4 +191,10 @@ def redeliver(
     from optimized_tsp.cli.address import find_service
     from optimized_tsp.cli.webhooks import run_redeliver
 
-    finish(lambda: run_redeliver(find_service(url), webhook_id, delivery, as_json=as_json))
+    made = {"created_after": created_after, "created_before": created_before}
+    given = {name: time for name, time in made.items() if time is not None}
+    if delivery is not None and given:
+        raise typer.BadParameter("times choose among those that failed; leave them or DELIVERY out")
+    finish(
+        lambda: run_redeliver(find_service(url), webhook_id, delivery, made=given, as_json=as_json)
+    )

@@ -134,16 +134,18 @@ def run_test(address: Address, webhook_id: UUID, *, as_json: bool) -> ExitCode:
     return _print(made["id"])
 
 
-def run_rotate(address: Address, webhook_id: UUID, *, as_json: bool) -> ExitCode:
-    """Replace an endpoint's secret."""
+def run_rotate(
+    address: Address, webhook_id: UUID, *, overlap: float | None, as_json: bool
+) -> ExitCode:
+    """Replace an endpoint's secret; the one before signs on for `overlap` seconds."""
+    chosen = {} if overlap is None else {"overlap": overlap}
     with _Webhooks(address) as service:
-        made = service.call("POST", f"/{webhook_id}/rotate-secret")
+        made = service.call("POST", f"/{webhook_id}/rotate-secret", params=chosen)
     if as_json:
         return _print_json(made)
-    complain(
-        "the new secret is shown only now; the one before signs beside it until "
-        f"{moment(made['previous_valid_until'])}"
-    )
+    until = made["previous_valid_until"]
+    before = "signs no more" if until is None else f"signs beside it until {moment(until)}"
+    complain(f"the new secret is shown only now; the one before {before}")
     return _print(made["secret"])
 
 
@@ -185,12 +187,17 @@ def run_deliveries(
 
 
 def run_redeliver(
-    address: Address, webhook_id: UUID, delivery: str | None, *, as_json: bool
+    address: Address,
+    webhook_id: UUID,
+    delivery: str | None,
+    *,
+    made: dict[str, str],
+    as_json: bool,
 ) -> ExitCode:
-    """Send one event again, or all that failed."""
+    """Send one event again, or all that failed and were `made` then."""
     with _Webhooks(address) as service:
         if delivery is None:
-            answer = service.call("POST", f"/{webhook_id}/redeliver-failed")
+            answer = service.call("POST", f"/{webhook_id}/redeliver-failed", params=made)
         else:
             place = f"/{webhook_id}/deliveries/{quote(delivery, safe='')}"
             answer = service.call("POST", f"{place}/redeliver")

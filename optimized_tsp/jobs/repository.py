@@ -253,7 +253,7 @@ def _view(row: Row[Any]) -> JobView:
         cancel_requested=row.cancel_requested_at is not None,
         warnings=row.warnings,
         webhook_url=row.webhook_url,
-        webhook_id=row.webhook_endpoint_id,
+        webhook_id=None if row.webhook_url is None else row.webhook_endpoint_id,
     )
 
 

@@ -131,9 +131,12 @@ class JobView(BaseModel):
     error: str | None
     cancel_requested: bool
     warnings: list[NoticeView] = Field(description="What is legal but probably not meant.")
-    webhook_url: str | None = Field(description="Where its end is posted to.")
+    webhook_url: str | None = Field(
+        description="Where its end is posted to; null when nowhere, or no longer known."
+    )
     webhook_id: UUID | None = Field(
-        description="Its deliveries are at /webhooks/{webhook_id}/deliveries?task_id=..."
+        description="Its deliveries are at /webhooks/{webhook_id}/deliveries?task_id=...; null with"
+        " the URL."
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 
 from optimized_tsp.core.database import ReadSession, WriteSession
 from optimized_tsp.webhooks.models import WebhookDelivery
@@ -26,25 +26,36 @@ _PRUNE = text(
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Deliveries whose time has come, and for how many seconds that of the first has."""
+    """Deliveries that are not ended: all, and those whose time has come. Ages in seconds."""
 
+    pending: int
+    oldest_pending_s: float
+    """Since the oldest of them was made; 0 when there is none."""
     due: int
     oldest_s: float
+    """For how long the first of them is due."""
 
 
 async def find_backlog(session: ReadSession) -> Backlog:
-    """What should be on its way by now."""
-    oldest = func.extract("epoch", func.now() - func.min(WebhookDelivery.next_attempt_at))
+    """What waits, and what of it should be on its way by now."""
+    due = func.count().filter(WebhookDelivery.next_attempt_at <= func.now())
     row = (
         await session.execute(
-            select(func.count().label("due"), oldest.label("oldest_s")).where(
-                WebhookDelivery.delivered_at.is_(None),
-                WebhookDelivery.failed_at.is_(None),
-                WebhookDelivery.next_attempt_at <= func.now(),
-            )
+            select(
+                func.count().label("pending"),
+                _age_s(func.min(WebhookDelivery.created_at)).label("oldest_pending_s"),
+                due.label("due"),
+                _age_s(func.min(WebhookDelivery.next_attempt_at)).label("oldest_s"),
+            ).where(WebhookDelivery.delivered_at.is_(None), WebhookDelivery.failed_at.is_(None))
         )
     ).one()
-    return Backlog(row.due, float(row.oldest_s or 0))
+    return Backlog(row.pending, float(row.oldest_pending_s), row.due, float(row.oldest_s))
+
+
+def _age_s(moment: ColumnElement[datetime]) -> ColumnElement[float]:
+    """Seconds since then; 0 when it is to come, or NULL."""
+    since = func.extract("epoch", func.now() - moment)
+    return func.greatest(func.coalesce(since, 0), 0)
 
 
 async def prune_deliveries(session: WriteSession, *, keep: timedelta, limit: int) -> int:

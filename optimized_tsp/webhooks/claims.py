@@ -17,7 +17,6 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-import structlog
 from sqlalchemy import ARRAY, Integer, Row, Uuid, bindparam, func, or_, select, text, update
 
 from optimized_tsp.core.database import WriteSession
@@ -43,8 +42,6 @@ __all__ = [
     "give_back",
     "put_off",
 ]
-
-logger = structlog.get_logger(__name__)
 
 AT_ONCE_PER_ENDPOINT = 4
 """Attempts under way to one endpoint, counted over all workers."""
@@ -118,7 +115,8 @@ class Claimed:
     endpoint: Receiver = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
     secrets: list[str] = field(repr=False)
-    """Newest first; none when they cannot be read."""
+    """Newest first; none when they cannot be read, and then `unsigned` says why."""
+    unsigned: str
     host: str
     """Of the URL, with its port."""
 
@@ -197,7 +195,7 @@ async def _claim(
     claimed = rows.all()
     endpoints = {row.endpoint_id: wanting[row.endpoint_id] for row in claimed}
     sealed = await signing_secrets(session, endpoints.values())
-    secrets = {
+    opened = {
         endpoint.id: _opened(sealed[endpoint.id], endpoint, box) for endpoint in endpoints.values()
     }
     return [
@@ -206,7 +204,7 @@ async def _claim(
             lease_id,
             endpoints[row.endpoint_id],
             row.payload,
-            secrets[row.endpoint_id],
+            *opened[row.endpoint_id],
             endpoints[row.endpoint_id].host,
         )
         for row in claimed
@@ -222,7 +220,7 @@ async def put_off(claimed: Claimed, *, wait_s: float, session: WriteSession) -> 
         .values(
             lease_id=None,
             lease_until=None,
-            last_error="It could not be signed.",
+            last_error="It could not be signed: the service cannot read the secret. It waits.",
             next_attempt_at=func.now() + timedelta(seconds=wait_s),
         )
     )
@@ -248,12 +246,14 @@ async def _lock(session: WriteSession, endpoints: Collection[UUID]) -> None:
     await session.execute(locking.order_by(WebhookEndpoint.id).with_for_update(key_share=True))
 
 
-def _opened(sealed: Sequence[bytes], endpoint: Receiver, box: SecretBox) -> list[str]:
+def _opened(sealed: Sequence[bytes], endpoint: Receiver, box: SecretBox) -> tuple[list[str], str]:
+    """The secrets that sign, or none and why."""
+    if not sealed:
+        return [], "There is no secret; its endpoint was deleted."
     try:
-        return [box.open(secret, owner(endpoint)) for secret in sealed]
+        return box.open_signing(sealed, owner(endpoint)), ""
     except NoWebhookKey as error:
-        logger.error("webhooks_unsigned", endpoint=str(endpoint.id), error=str(error))  # noqa: TRY400
-        return []
+        return [], str(error)
 
 
 async def fail_pending(

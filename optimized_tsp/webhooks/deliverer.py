@@ -21,6 +21,7 @@ from optimized_tsp.core.insist import insist
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.core.totals import Tally
+from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.webhooks import claims, outcomes
 from optimized_tsp.webhooks.address import AddressPolicy, RefusedAddress
 from optimized_tsp.webhooks.claims import Claimed, Found
@@ -69,7 +70,11 @@ class Pace:
 
 
 def make_deliverer(
-    settings: Settings, database: Database, authorities: ssl.SSLContext, tally: Tally
+    settings: Settings,
+    database: Database,
+    authorities: ssl.SSLContext,
+    tally: Tally,
+    tracing: Tracing,
 ) -> Deliverer:
     """The deliverer of these settings; `authorities` are `trusted_authorities`."""
     transport = Transport(
@@ -80,7 +85,7 @@ def make_deliverer(
     )
     box = SecretBox.from_settings(settings)
     schedule = Schedule(settings.webhook_retry_delays_s)
-    return Deliverer(database, transport, box, schedule, Pace(), tally)
+    return Deliverer(database, transport, box, schedule, Pace(), tally, tracing)
 
 
 class Deliverer:
@@ -94,9 +99,11 @@ class Deliverer:
         schedule: Schedule,
         pace: Pace,
         tally: Tally | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
-        """`tally` counts attempts by their result."""
+        """`tally` counts attempts by their result, `tracing` has a span for each."""
         self._tally = tally or Tally()
+        self._tracing = tracing or NoTracing()
         self._database = database
         self._transport = transport
         self._box = box
@@ -109,6 +116,7 @@ class Deliverer:
         self._attempts: dict[asyncio.Task[None], Claimed] = {}
         self._delivered: list[Delivered] = []
         self._with_room: set[UUID] = set()
+        self._complain_at = time.monotonic()
         self._checked_to = UUID(int=0)
         self._check_at = time.monotonic() + pace.check_every_s
 
@@ -214,10 +222,11 @@ class Deliverer:
     async def _deliver(self, claimed: Claimed) -> None:
         """One attempt; its success is recorded with the next look."""
         if not claimed.secrets:
+            self._complain(claimed)
             await self._write(partial(claims.put_off, claimed, wait_s=_UNSIGNED_AGAIN_S))
             return
         begun = time.monotonic()
-        outcome = await self._attempt(claimed)
+        outcome = await self._traced(claimed)
         duration_s = time.monotonic() - begun
         result = "delivered" if isinstance(outcome, int) else "failed"
         self._tally.count("webhook_attempts", result=result)
@@ -234,10 +243,41 @@ class Deliverer:
             partial(outcomes.record_failure, claimed, outcome, duration_s, self._schedule)
         )
 
-    async def _attempt(self, claimed: Claimed) -> int | Failure:
+    def _complain(self, claimed: Claimed) -> None:
+        """Now and then: what waits because of a missing key may be very much."""
+        if time.monotonic() >= self._complain_at:
+            self._complain_at = time.monotonic() + _UNSIGNED_AGAIN_S
+            logger.error(
+                "webhooks_unsigned",
+                endpoint=str(claimed.endpoint.id),
+                reason=claimed.unsigned,
+                effect="they wait",
+            )
+
+    async def _traced(self, claimed: Claimed) -> int | Failure:
+        """An attempt in a span of the job's trace; a test begins a trace of its own."""
+        payload = claimed.payload
+        with self._tracing.span(
+            f"deliver {payload.get('type')}",
+            kind=SpanKind.CLIENT,
+            parent=payload.get("data", {}).get("traceparent"),
+        ) as span:
+            span.set(
+                job=payload.get("task_id"),
+                webhook=str(claimed.endpoint.id),
+                delivery=message_id(claimed.id),
+            )
+            outcome = await self._attempt(claimed, span.traceparent)
+            if isinstance(outcome, Failure):
+                span.fail(outcome.error)
+            status = outcome.status if isinstance(outcome, Failure) else outcome
+            span.set(http__response__status_code=status)
+        return outcome
+
+    async def _attempt(self, claimed: Claimed, traceparent: str | None) -> int | Failure:
         """The status when it was a 2xx."""
         try:
-            return _judged(await self._send(claimed))
+            return _judged(await self._send(claimed, traceparent))
         except (NoAnswer, RefusedAddress) as error:
             return Failure(str(error))
         except Exception:
@@ -245,7 +285,7 @@ class Deliverer:
             logger.exception("webhook_defect", delivery=str(claimed.id))
             return Failure("An internal error; it was logged.")
 
-    async def _send(self, claimed: Claimed) -> Answer:
+    async def _send(self, claimed: Claimed, traceparent: str | None) -> Answer:
         body = message_body(claimed.payload)
         signed = signed_headers(
             message_id(claimed.id), body, secrets=claimed.secrets, at=datetime.now(UTC)
@@ -256,7 +296,6 @@ class Deliverer:
             "Content-Type": "application/json",
             **signed,
         }
-        traceparent = claimed.payload.get("data", {}).get("traceparent")
         if traceparent is not None:  # the receiver can go on with the trace (W3C Trace Context)
             headers["traceparent"] = traceparent
         return await self._transport.post(claimed.endpoint.url, headers, body)

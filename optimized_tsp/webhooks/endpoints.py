@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -11,11 +12,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from optimized_tsp.core.errors import InvalidInput
+from optimized_tsp.core.moments import Moment
 from optimized_tsp.core.pagination import CURSOR_PATTERN, decode_cursor, encode_cursor
 from optimized_tsp.core.problems import problems_of
 from optimized_tsp.solvers.registry import all_solvers
 from optimized_tsp.webhooks import repository
-from optimized_tsp.webhooks.repository import DeliveryStatus
+from optimized_tsp.webhooks.repository import DeliveryStatus, Period
 from optimized_tsp.webhooks.schemas import (
     DELIVERY_PATTERN,
     DeliveryView,
@@ -29,6 +31,7 @@ from optimized_tsp.webhooks.schemas import (
     delivery_view,
     endpoint_view,
 )
+from optimized_tsp.webhooks.secrets import LONGEST_OVERLAP, ROTATION_OVERLAP
 from optimized_tsp.webhooks.service import Webhooks
 
 __all__ = ["ReadBody", "build_webhooks_router"]
@@ -50,6 +53,19 @@ async def _webhooks(request: Request) -> Webhooks:
 WebhooksDep = Annotated[Webhooks, Depends(_webhooks)]
 DeliveryId = Annotated[str, Path(pattern=DELIVERY_PATTERN, description="A `webhook-id`.")]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Overlap = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_OVERLAP.total_seconds(),
+        allow_inf_nan=False,
+        description="Seconds for which the secrets before it sign beside the new one, at most 7"
+        " days; 0: not at all, as when one is in the wrong hands.",
+    ),
+]
+_OVERLAP = ROTATION_OVERLAP.total_seconds()
+After = Annotated[Moment | None, Query(description="Only those made after it; RFC 3339.")]
+Before = Annotated[Moment | None, Query(description="Only those made before it; RFC 3339.")]
 Cursor = Annotated[str | None, Query(description="From the Link header.", pattern=CURSOR_PATTERN)]
 
 
@@ -117,9 +133,11 @@ def _add_job_secret(router: APIRouter, tenant: Any) -> None:
         return await webhooks.job_secret(tenant_id)
 
     @router.post("/job-secret/rotate", summary="Replace the secret of all `webhook_url`s")
-    async def rotate_job_secret(webhooks: WebhooksDep, tenant_id: UUID = tenant) -> SecretView:
-        """The present secret signs beside the new one for 24 hours."""
-        return await webhooks.rotate_job_secret(tenant_id)
+    async def rotate_job_secret(
+        webhooks: WebhooksDep, tenant_id: UUID = tenant, overlap: Overlap = _OVERLAP
+    ) -> SecretView:
+        """The present secret signs beside the new one, for 24 hours if nothing else is asked."""
+        return await webhooks.rotate_job_secret(tenant_id, overlap=timedelta(seconds=overlap))
 
 
 def _add_endpoint(router: APIRouter, tenant: Any, read_body: ReadBody) -> None:
@@ -152,10 +170,14 @@ def _add_endpoint(router: APIRouter, tenant: Any, read_body: ReadBody) -> None:
 def _add_actions(router: APIRouter, tenant: Any) -> None:
     @router.post("/{webhook_id:uuid}/rotate-secret", summary="Replace the secret")
     async def rotate_secret(
-        webhook_id: UUID, webhooks: WebhooksDep, tenant_id: UUID = tenant
+        webhook_id: UUID,
+        webhooks: WebhooksDep,
+        tenant_id: UUID = tenant,
+        overlap: Overlap = _OVERLAP,
     ) -> SecretView:
-        """The answer has the new one, this once; the old one signs beside it for 24 hours."""
-        return await webhooks.rotate(tenant_id, webhook_id)
+        """The answer has the new one, this once; the old one signs beside it, for 24 hours if
+        nothing else is asked."""
+        return await webhooks.rotate(tenant_id, webhook_id, overlap=timedelta(seconds=overlap))
 
     @router.post("/{webhook_id:uuid}/disable", summary="Send nothing more")
     async def disable(
@@ -190,6 +212,8 @@ def _add_deliveries(router: APIRouter, tenant: Any) -> None:
         tenant_id: UUID = tenant,
         status: Annotated[DeliveryStatus | None, Query(description="Only these.")] = None,
         task_id: Annotated[UUID | None, Query(description="Only this job's.")] = None,
+        created_after: After = None,
+        created_before: Before = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> list[DeliveryView]:
@@ -202,15 +226,19 @@ def _add_deliveries(router: APIRouter, tenant: Any) -> None:
                 endpoint.id,
                 status=status,
                 task_id=task_id,
+                made=Period(created_after, created_before),
                 before=before,
                 limit=limit + 1,
             )
         if len(page) > limit:
             page = page[:limit]
             path = f"/webhooks/{webhook_id}/deliveries"
-            response.headers["Link"] = _next(
-                path, page[-1].id, limit, status=status, task_id=task_id
-            )
+            filters = {
+                "status": status,
+                "task_id": task_id,
+                **_times(created_after, created_before),
+            }
+            response.headers["Link"] = _next(path, page[-1].id, limit, **filters)
         return [delivery_view(delivery) for delivery in page]
 
     @router.get("/{webhook_id:uuid}/deliveries/{delivery_id}", summary="A delivery")
@@ -241,10 +269,15 @@ def _add_redelivery(router: APIRouter, tenant: Any) -> None:
         summary="Send every failed event again",
     )
     async def redeliver_failed(
-        webhook_id: UUID, webhooks: WebhooksDep, tenant_id: UUID = tenant
+        webhook_id: UUID,
+        webhooks: WebhooksDep,
+        tenant_id: UUID = tenant,
+        created_after: After = None,
+        created_before: Before = None,
     ) -> Redelivered:
         """At once, and by the whole schedule; with their old `webhook-id`s."""
-        return Redelivered(redelivered=await webhooks.redeliver_failed(tenant_id, webhook_id))
+        made = Period(created_after, created_before)
+        return Redelivered(redelivered=await webhooks.redeliver_failed(tenant_id, webhook_id, made))
 
 
 def _parsed(model: type[ModelT], body: bytes) -> ModelT:
@@ -252,6 +285,13 @@ def _parsed(model: type[ModelT], body: bytes) -> ModelT:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise InvalidInput("The webhook endpoint is not valid.", problems_of(error)) from None
+
+
+def _times(after: datetime | None, before: datetime | None) -> dict[str, str | None]:
+    return {
+        "created_after": None if after is None else after.isoformat(),
+        "created_before": None if before is None else before.isoformat(),
+    }
 
 
 def _uuid(delivery_id: str) -> UUID:

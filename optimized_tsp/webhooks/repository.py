@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "REDELIVERED_AT_ONCE",
     "UNTRIED",
     "DeliveryStatus",
+    "Period",
     "count_listed",
     "disable",
     "endpoint_of_url",
@@ -67,6 +69,20 @@ class DeliveryStatus(StrEnum):
                 return and_(
                     WebhookDelivery.delivered_at.is_(None), WebhookDelivery.failed_at.is_(None)
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When deliveries were made, both ends excluded; None: no end."""
+
+    after: datetime | None = None
+    before: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """The same for a query on deliveries."""
+        made = WebhookDelivery.created_at
+        since = [] if self.after is None else [made > self.after]
+        return since if self.before is None else [*since, made < self.before]
 
 
 async def find_endpoint(
@@ -178,11 +194,14 @@ async def list_deliveries(
     *,
     status: DeliveryStatus | None,
     task_id: UUID | None,
+    made: Period,
     before: UUID | None,
     limit: int,
 ) -> Sequence[WebhookDelivery]:
     """Deliveries newest first, those made before the one called `before`."""
-    query = select(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id)
+    query = select(WebhookDelivery).where(
+        WebhookDelivery.endpoint_id == endpoint_id, *made.conditions()
+    )
     if status is not None:
         query = query.where(status.condition())
     if task_id is not None:
@@ -216,13 +235,15 @@ def redeliver(delivery: WebhookDelivery) -> None:
 
 
 async def redeliver_failed(
-    session: WriteSession, endpoint_id: UUID, *, failed_before: datetime
+    session: WriteSession, endpoint_id: UUID, *, failed_before: datetime, made: Period
 ) -> int:
     """Make up to `REDELIVERED_AT_ONCE` failed deliveries due now, oldest first; says how many."""
     failed = (
         select(WebhookDelivery.id)
         .where(
-            WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.failed_at < failed_before
+            WebhookDelivery.endpoint_id == endpoint_id,
+            WebhookDelivery.failed_at < failed_before,
+            *made.conditions(),
         )
         .order_by(WebhookDelivery.failed_at)
         .limit(REDELIVERED_AT_ONCE)

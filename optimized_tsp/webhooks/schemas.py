@@ -52,6 +52,7 @@ def _known(solver: str | None) -> str | None:
 
 Kind = Literal["registered", "job_url"]
 
+
 Url = Annotated[
     str,
     Field(
@@ -71,8 +72,8 @@ SolverName = Annotated[
 Version = Annotated[str | None, Field(description="Only of this version of it, as `v1`.")]
 TagFilter = Annotated[Tags | None, Field(description="Only jobs that have all of these tags.")]
 Description = Annotated[
-    Annotated[str, AfterValidator(storable)] | None,
-    Field(max_length=500, description="A note of your own."),
+    Annotated[str, Field(max_length=500), AfterValidator(storable)] | None,
+    Field(description="A note of your own."),
 ]
 
 
@@ -134,7 +135,7 @@ class SecretView(BaseModel):
 
     secret: str = Field(description="`whsec_` and base64; verifies what arrives.", repr=False)
     previous_valid_until: datetime | None = Field(
-        description="Until then the secret before it signs too."
+        description="Until then the secret before it signs too; null when it does not."
     )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import ClassVar, Protocol
 from uuid import UUID
@@ -29,6 +30,7 @@ from optimized_tsp.core.ids import new_id
 from optimized_tsp.webhooks.models import WebhookSecret
 
 __all__ = [
+    "LONGEST_OVERLAP",
     "ROTATION_OVERLAP",
     "NoWebhookKey",
     "SecretBox",
@@ -42,14 +44,18 @@ __all__ = [
 ]
 
 ROTATION_OVERLAP = timedelta(hours=24)
-"""How long a replaced secret still signs beside the new one."""
+"""How long a replaced secret signs beside the new one when nobody asks for another time."""
+LONGEST_OVERLAP = timedelta(days=7)
 
 _OLD_ONES_KEPT = 2
 _SECRET_BYTES = 32
 _NONCE_BYTES = 12
 _PURPOSE = b"optimized-tsp webhook secrets"
 _NO_KEY = "Whoever runs this service has to set OPTIMIZED_TSP_WEBHOOK_KEY for webhooks."
-_OTHER_KEY = "A secret was encrypted with another key than those in OPTIMIZED_TSP_WEBHOOK_KEY."
+_OTHER_KEY = (
+    "The secret was encrypted with another key than those in OPTIMIZED_TSP_WEBHOOK_KEY. Whoever"
+    " runs this service has to add that one, with a comma; where it is lost, rotate the secret."
+)
 
 
 class NoWebhookKey(ServiceError):
@@ -102,6 +108,18 @@ class SecretBox:
                 continue
         raise NoWebhookKey(_OTHER_KEY if self._ciphers else _NO_KEY)
 
+    def open_signing(self, sealed: Sequence[bytes], owner_id: UUID) -> list[str]:
+        """Of the current secret, and those before it that still sign; raises `NoWebhookKey`.
+
+        One before it that cannot be read signs no more: so rotation mends what a lost key broke.
+        """
+        current, *before = sealed
+        secrets = [self.open(current, owner_id)]
+        for one in before:
+            with suppress(NoWebhookKey):
+                secrets.append(self.open(one, owner_id))
+        return secrets
+
 
 def make_secret(session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner_id: UUID) -> str:
     """A new current secret of an owner that has none; raises `NoWebhookKey`."""
@@ -118,16 +136,17 @@ def make_secret(session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner
 
 
 async def rotate_secret(
-    session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner_id: UUID
+    session: WriteSession, box: SecretBox, *, tenant_id: UUID, owner_id: UUID, overlap: timedelta
 ) -> str:
-    """A new secret; the present one signs on for `ROTATION_OVERLAP`. Raises `NoWebhookKey`.
+    """A new secret; all before it sign for `overlap` at most. Raises `NoWebhookKey`.
 
     However often this is repeated, a delivery carries three signatures at most.
     """
+    until = func.now() + overlap
     await session.execute(
         update(WebhookSecret)
-        .where(WebhookSecret.owner_id == owner_id, WebhookSecret.valid_until.is_(None))
-        .values(valid_until=func.now() + ROTATION_OVERLAP)
+        .where(WebhookSecret.owner_id == owner_id)
+        .values(valid_until=func.least(WebhookSecret.valid_until, until))
     )
     kept = (
         select(WebhookSecret.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -90,11 +91,11 @@ class Webhooks:
             await session.refresh(endpoint)
         return endpoint
 
-    async def rotate(self, tenant_id: UUID, endpoint_id: UUID) -> SecretView:
-        """A new secret; the present one signs beside it for a day."""
+    async def rotate(self, tenant_id: UUID, endpoint_id: UUID, *, overlap: timedelta) -> SecretView:
+        """A new secret; the present one signs beside it for as long as `overlap`."""
         async with self.database.write() as session:
             endpoint = await _lock_registered(session, tenant_id, endpoint_id)
-            return await self._rotate(session, tenant_id, endpoint.id)
+            return await self._rotate(session, tenant_id, endpoint.id, overlap)
 
     async def job_secret(self, tenant_id: UUID) -> SecretView:
         """The secret of all the tenant's `webhook_url`s, made when first asked for."""
@@ -103,11 +104,11 @@ class Webhooks:
             until = await secrets.replaced_until(session, tenant_id)
             return SecretView(secret=secret, previous_valid_until=until)
 
-    async def rotate_job_secret(self, tenant_id: UUID) -> SecretView:
-        """A new one; the present one signs beside it for a day."""
+    async def rotate_job_secret(self, tenant_id: UUID, *, overlap: timedelta) -> SecretView:
+        """A new one; the present one signs beside it for as long as `overlap`."""
         async with self.database.write() as session:
             await repository.lock_tenant(session, tenant_id)
-            return await self._rotate(session, tenant_id, tenant_id)
+            return await self._rotate(session, tenant_id, tenant_id, overlap)
 
     async def disable(self, tenant_id: UUID, endpoint_id: UUID) -> WebhookEndpoint:
         """Send it nothing more; safe to repeat."""
@@ -154,15 +155,19 @@ class Webhooks:
         self.bus.announce(endpoint_id)
         return delivery
 
-    async def redeliver_failed(self, tenant_id: UUID, endpoint_id: UUID) -> int:
-        """Attempt everything again that has failed until now; says how much that is."""
+    async def redeliver_failed(
+        self, tenant_id: UUID, endpoint_id: UUID, made: repository.Period
+    ) -> int:
+        """Attempt all again that was `made` in a period and has failed by now; says how many."""
         async with self.database.read() as session:
             now = (await session.execute(select(func.now()))).scalar_one()
         total = 0
         while True:
             async with self.database.write() as session:
                 endpoint = await _lock_to_send(session, tenant_id, endpoint_id)
-                again = await repository.redeliver_failed(session, endpoint.id, failed_before=now)
+                again = await repository.redeliver_failed(
+                    session, endpoint.id, failed_before=now, made=made
+                )
             self.bus.announce(endpoint_id)
             total += again
             if again < repository.REDELIVERED_AT_ONCE:
@@ -180,9 +185,11 @@ class Webhooks:
     def _box(self) -> SecretBox:
         return SecretBox.from_settings(self.settings)
 
-    async def _rotate(self, session: WriteSession, tenant_id: UUID, owner_id: UUID) -> SecretView:
+    async def _rotate(
+        self, session: WriteSession, tenant_id: UUID, owner_id: UUID, overlap: timedelta
+    ) -> SecretView:
         secret = await secrets.rotate_secret(
-            session, self._box(), tenant_id=tenant_id, owner_id=owner_id
+            session, self._box(), tenant_id=tenant_id, owner_id=owner_id, overlap=overlap
         )
         until = await secrets.replaced_until(session, owner_id)
         return SecretView(secret=secret, previous_valid_until=until)

@@ -81,7 +81,7 @@ async def _work(
     async with _means(settings, tracing, database_url, redis_url) as means:
         runner = JobRunner(_name(), means, shutdown)
         rings = ring_worker(redis_url, runner, asyncio.get_running_loop())
-        deliverer = make_deliverer(settings, means.database, authorities, means.tally)
+        deliverer = make_deliverer(settings, means.database, authorities, means.tally, tracing)
         always: list[asyncio.Task[Any]] = [
             asyncio.create_task(Reconciler(means).run()),
             asyncio.create_task(keep_pruning(means.database, settings)),

@@ -253,6 +253,8 @@ async def test_an_endpoint_of_a_url_is_forgotten_with_its_last_delivery(
 
     kept = {job["webhook_id"] for job in (waiting, owed_to, young)}
     assert await endpoints(db) == kept | {registered}
+    forgotten = (await client.get(f"{JOBS}/{told['task_id']}")).json()
+    assert (forgotten["webhook_url"], forgotten["webhook_id"]) == (None, None)
     again = await submit(client, WITH_URL | {"webhook_url": told["webhook_url"]})
     assert again["webhook_id"] != told["webhook_id"]
 

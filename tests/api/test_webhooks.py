@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +97,7 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
     ("a tag that is no text", HOOK | {"tags": {"team": 7}}, "/tags/team", "string"),
     ("NUL in a tag", HOOK | {"tags": {"a": "\0"}}, "/tags", "NUL"),
     ("too many tags", HOOK | {"tags": {str(n): "" for n in range(21)}}, "/tags", "20"),
+    ("a long note", HOOK | {"description": "x" * 501}, "/description", "500 characters"),
     ("NUL in a note", HOOK | {"description": "\0"}, "/description", "NUL"),
     ("an unknown member", HOOK | {"colour": "red"}, "/colour", "not permitted"),
 ]
@@ -224,6 +226,25 @@ async def test_a_replaced_secret_signs_for_another_day(
         assert len((await session.scalars(select(WebhookSecret))).all()) == 3
 
 
+async def test_a_leaked_secret_is_replaced_at_once(client: httpx.AsyncClient, db: Database) -> None:
+    endpoint = await register(client)
+    await client.get(f"{HOOKS}/job-secret")
+    for path in (f"{HOOKS}/{endpoint['id']}/rotate-secret", f"{HOOKS}/job-secret/rotate"):
+        await client.post(path)  # a day of overlap, before anybody knew
+
+        for overlap in (-1, 604_801, "soon", "nan"):
+            refused = await client.post(path, params={"overlap": overlap})
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["pointer"] == "/query/overlap"
+        hour = (await client.post(path, params={"overlap": 3600})).json()
+        left = datetime.fromisoformat(hour["previous_valid_until"]) - datetime.now(UTC)
+        assert timedelta(minutes=59) < left <= timedelta(minutes=60)
+        at_once = (await client.post(path, params={"overlap": 0})).json()
+        assert at_once["previous_valid_until"] is None
+    async with db.read() as session:
+        assert len((await session.scalars(select(WebhookSecret))).all()) == 2
+
+
 async def test_a_test_event_is_owed_whatever_the_filters(client: httpx.AsyncClient) -> None:
     endpoint = await register(client, event_types=["job.bound"], tags={"never": "seen"})
 
@@ -283,6 +304,33 @@ async def test_what_failed_is_sent_again_with_the_same_id(
     pending = (await client.get(deliveries, params={"status": "pending"})).json()
     assert [row["id"] for row in pending] == [row["id"] for row in failed]
     assert (await client.get(deliveries, params={"status": "delivered"})).json() == []
+
+
+async def test_what_failed_in_an_outage_is_chosen_by_when_it_was_made(
+    client: httpx.AsyncClient, db: Database
+) -> None:
+    endpoint = await register(client, event_types=["job.submitted"])
+    path = f"{HOOKS}/{endpoint['id']}"
+    for _ in range(4):
+        await client.post(JOBS, json=TRIANGLE)
+    made = [row["created_at"] for row in (await client.get(f"{path}/deliveries")).json()][::-1]
+    await fail_all(db)
+
+    between = {"created_after": made[0], "created_before": made[3]}  # both ends excluded
+    first = await client.get(f"{path}/deliveries", params=between | {"limit": 1})
+    second = await client.get(first.links["next"]["url"])
+    assert [row["created_at"] for row in first.json() + second.json()] == [made[2], made[1]]
+    assert "next" not in second.links
+    again = await client.post(f"{path}/redeliver-failed", params=between)
+    assert again.json() == {"redelivered": 2}
+    pending = (await client.get(f"{path}/deliveries", params={"status": "pending"})).json()
+    assert [row["created_at"] for row in pending] == [made[2], made[1]]
+    refused = await client.post(f"{path}/redeliver-failed", params={"created_after": "today"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (
+        422,
+        "/query/created_after",
+    )
+    assert (await client.post(f"{path}/redeliver-failed")).json() == {"redelivered": 2}
 
 
 async def test_deliveries_come_in_pages_and_by_job(client: httpx.AsyncClient) -> None:

@@ -71,6 +71,8 @@ def test_a_rotated_secret_is_another_one(cli: Cli, endpoint: str) -> None:
     assert first.out.startswith("whsec_")
     assert "signs beside it until" in first.err
     assert second.json["secret"] != first.out.strip()
+    leaked = cli.run("webhooks", "rotate", endpoint, "--overlap", "0")
+    assert leaked.err.endswith("the one before signs no more\n")
 
 
 def test_a_test_event_waits_fails_with_its_endpoint_and_is_sent_again(
@@ -94,6 +96,9 @@ def test_a_test_event_waits_fails_with_its_endpoint_and_is_sent_again(
 
     # Then once it is enabled all that failed, or one alone, goes out again
     assert cli.run("webhooks", "enable", endpoint).out == "active\n"
+    long_ago = ("--created-before", "2026-01-01T00:00:00Z")
+    assert cli.run("webhooks", "redeliver", endpoint, *long_ago).out == "0\n"
+    assert cli.run("webhooks", "redeliver", endpoint, message, *long_ago).code == 2
     assert cli.run("webhooks", "redeliver", endpoint).out == "1\n"
     assert cli.run("webhooks", "redeliver", endpoint, "--json").json == {"redelivered": 0}
     assert cli.run("webhooks", "redeliver", endpoint, message).out == "1\n"

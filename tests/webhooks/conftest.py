@@ -17,6 +17,7 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.tracing import Tracing
 from optimized_tsp.webhooks.address import AddressPolicy
 from optimized_tsp.webhooks.deliverer import Deliverer, Pace
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint
@@ -137,12 +138,13 @@ async def deliver(database_url: str) -> AsyncIterator[Deliver]:
         box: SecretBox = BOX,
         timeout_s: float = 1.0,
         policy: AddressPolicy = LOOPBACK,
+        tracing: Tracing | None = None,
     ) -> Deliverer:
         pools.append(Database(database_url, application_name="tests"))
         transport = Transport(
             policy, trusted_authorities(None), SystemResolver(), timeout_s=timeout_s
         )
-        deliverer = Deliverer(pools[-1], transport, box, schedule, pace)
+        deliverer = Deliverer(pools[-1], transport, box, schedule, pace, tracing=tracing)
         running.append((deliverer, asyncio.create_task(deliverer.run())))
         return deliverer
 

@@ -188,7 +188,9 @@ async def test_without_the_key_nothing_is_sent_and_nothing_is_lost(
         await outbox.until(delivered)
 
     assert row.attempts == 0
-    assert row.last_error == "It could not be signed."
+    assert row.last_error == (
+        "It could not be signed: the service cannot read the secret. It waits."
+    )
 
 
 async def test_neither_secrets_nor_signatures_nor_urls_are_logged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
@@ -14,9 +15,11 @@ from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.webhooks.models import WebhookEndpoint, WebhookSecret
 from optimized_tsp.webhooks.schemas import SecretView
 from optimized_tsp.webhooks.secrets import (
+    ROTATION_OVERLAP,
     NoWebhookKey,
     SecretBox,
     make_secret,
+    replaced_until,
     rotate_secret,
 )
 from tests.webhooks.conftest import secrets_that_sign
@@ -75,7 +78,7 @@ async def test_the_old_secret_signs_until_its_time_is_over(db: Database) -> None
     async with db.write() as session:
         first = make_secret(session, box, **owner)
     async with db.write() as session:
-        second = await rotate_secret(session, box, **owner)
+        second = await rotate_secret(session, box, **owner, overlap=ROTATION_OVERLAP)
 
     async with db.write() as session:
         assert await secrets_that_sign(session, endpoint, box) == [second, first]
@@ -86,6 +89,35 @@ async def test_the_old_secret_signs_until_its_time_is_over(db: Database) -> None
     for secret in (first, second):
         Webhook(secret)  # the library takes it as it is
         assert 24 <= len(base64.b64decode(secret.removeprefix("whsec_"))) <= 64
+
+
+async def test_after_a_rotation_without_overlap_nothing_older_signs(db: Database) -> None:
+    box = SecretBox((OLD,))
+    endpoint = WebhookEndpoint(id=OWNER, tenant_id=DEFAULT_TENANT_ID, listed=True)
+    owner = {"tenant_id": DEFAULT_TENANT_ID, "owner_id": OWNER}
+    for hours, expected in ((24, 2), (1, 3), (0, 1)):
+        async with db.write() as session:
+            if hours == 24:
+                make_secret(session, box, **owner)
+                await session.flush()
+            await rotate_secret(session, box, **owner, overlap=timedelta(hours=hours))
+        async with db.read() as session:
+            assert len(await secrets_that_sign(session, endpoint, box)) == expected
+            until = await replaced_until(session, OWNER)
+        # The one of a day ago does not outlive the one of an hour
+        if hours == 1:
+            assert until is not None
+            assert until - datetime.now(UTC) < timedelta(hours=1.1)
+
+
+async def test_rotation_mends_what_a_lost_key_broke() -> None:
+    lost, box = SecretBox((OLD,)), SecretBox((NEW,))
+    unreadable = lost.seal("whsec_1", OWNER)
+    with pytest.raises(NoWebhookKey, match=r"add that one, with a comma; .* rotate the secret"):
+        box.open_signing([unreadable], OWNER)
+    assert box.open_signing([box.seal("whsec_2", OWNER), unreadable], OWNER) == ["whsec_2"]
+    with pytest.raises(NoWebhookKey):  # what signs alone is not what the receiver expects
+        box.open_signing([unreadable, box.seal("whsec_2", OWNER)], OWNER)
 
 
 async def test_a_secret_is_in_no_repr(db: Database) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
+from optimized_tsp.core.moments import Moment
 from optimized_tsp.core.pagination import CURSOR_PATTERN, decode_cursor, encode_cursor
 from optimized_tsp.jobs import repository
 from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, parse_tag, scope_of, solver_prefix
@@ -27,24 +27,6 @@ from optimized_tsp.jobs.submission import JSON
 from optimized_tsp.solvers.registry import AnySolver
 
 __all__ = ["add_calls"]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be within the years 1 to 9999 in UTC") from None
-
-
-def _written_out(value: object) -> object:
-    # Pydantic also takes a number, as seconds since 1970: that is a typing error here.
-    if isinstance(value, str) and "T" not in value.upper():
-        raise PydanticCustomError("not_rfc_3339", "must be a date and time as in RFC 3339")
-    return value
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
-"""A time in UTC; one that has no year there is refused (the database could not compare it)."""
 
 
 class ExampleView(BaseModel):
