@@ -91,7 +91,7 @@ bench-interrupts: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Measure how fast
 	@exec $(BIN)/python -m benchmarks.interrupts $(ARGS)
 
 bench-webhooks: $(VENV)/.dev-ready  ## Measure webhooks: what a dead receiver costs the others.
-	@exec $(BIN)/python -m benchmarks.webhooks
+	@exec $(BIN)/python -m benchmarks.webhooks $(ARGS)
 
 lock: $(VENV)/.dev-ready  ## Resolve the dependencies anew into requirements/*.lock.
 	$(UV_COMPILE) --upgrade pyproject.toml --extra embedded --extra tracing --extra build --output-file requirements/run.lock

@@ -4,7 +4,11 @@
 endpoints; jobs are submitted at a steady rate. In one round of each pair the eleventh is as healthy
 as the others, in the other one its receiver accepts connections and never says a word. Times are
 milliseconds from an event (its `timestamp`, a moment before its commit) to its arrival at one of
-the ten.
+the ten. Twenty rounds of ten seconds take about four minutes.
+
+Two changes of the 99th percentile are told: that over all samples of a kind, which one bad second
+of the machine can decide, and the median over the pairs, with the middle half of them, which shows
+how far apart they are by chance.
 """
 
 from __future__ import annotations
@@ -113,6 +117,11 @@ def p99(waits_ms: list[float]) -> float:
     return statistics.quantiles(waits_ms, n=100)[98]
 
 
+def change(alone_ms: list[float], beside_ms: list[float]) -> float:
+    """Of the 99th percentile, in percent."""
+    return 100 * (p99(beside_ms) / p99(alone_ms) - 1)
+
+
 def show(name: str, waits_ms: list[float]) -> None:
     """Print a row."""
     p50, p95 = (statistics.quantiles(waits_ms, n=100)[at] for at in (49, 94))
@@ -122,18 +131,25 @@ def show(name: str, waits_ms: list[float]) -> None:
 def main() -> None:
     """Measure and print a table and the change of the 99th percentile."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--jobs", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=10, help="Pairs of rounds, at least 2.")
+    parser.add_argument("--jobs", type=int, default=40, help="Jobs of a round.")
     arguments = parser.parse_args()
     os.environ["OPTIMIZED_TSP_WEBHOOK_ALLOW_HTTP"] = "true"
     os.environ["OPTIMIZED_TSP_WEBHOOK_ALLOWED_NETWORKS"] = "127.0.0.0/8"
     with service(workers=2) as running:
         pairs = asyncio.run(measure(running["base_url"], arguments.rounds, arguments.jobs))
     print(f"{'ms from event to arrival':<28}{'events':>7}{'p50':>9}{'p95':>9}{'p99':>9}")
-    show("beside a healthy eleventh", [wait for alone, _ in pairs for wait in alone])
-    show("beside a dead eleventh", [wait for _, beside in pairs for wait in beside])
-    changes = [100 * (p99(beside) / p99(alone) - 1) for alone, beside in pairs]
-    print(f"change of p99, median of the pairs: {statistics.median(changes):+.1f} %")
+    all_alone = [wait for alone, _ in pairs for wait in alone]
+    all_beside = [wait for _, beside in pairs for wait in beside]
+    show("beside a healthy eleventh", all_alone)
+    show("beside a dead eleventh", all_beside)
+    print(f"change of p99, all samples together: {change(all_alone, all_beside):+.1f} %")
+    changes = [change(alone, beside) for alone, beside in pairs]
+    low, middle, high = statistics.quantiles(changes, n=4)
+    print(
+        f"change of p99, median of {len(pairs)} pairs: {middle:+.1f} % "
+        f"(half of them between {low:+.1f} % and {high:+.1f} %)"
+    )
 
 
 if __name__ == "__main__":
