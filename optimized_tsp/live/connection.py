@@ -112,7 +112,7 @@ class Connection:
         with database_trouble():
             tenant_id = await self._authenticator.tenant_of(self._key)
         scope = EventFilter(tenant_id, solver=self._solver)
-        stream = Stream(self._feed, scope, self._peer.send, self._peer.write)
+        stream = Stream(self._feed, scope, self._peer.send, self._peer.writer)
         await stream.open()
         return stream, Requests(self._services, jobs_of(scope), stream, self._peer.send)
 

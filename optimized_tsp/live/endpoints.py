@@ -49,8 +49,8 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
     state = websocket.app.state
     try:
         _check(websocket, solver)
-        reset, write = extensions[RESET_EXTENSION]["reset"], extensions[WRITE_EXTENSION]["write"]
-        peer, key = Peer(websocket, reset, write), bearer_key(websocket)
+        reset, writer = extensions[RESET_EXTENSION]["reset"], extensions[WRITE_EXTENSION]["writer"]
+        peer, key = Peer(websocket, reset, writer), bearer_key(websocket)
         await Connection(state.services, state.feed, peer, solver=solver, key=key).run()
     except ServiceError as error:
         document = problem_document(error) | {"instance": websocket.url.path}

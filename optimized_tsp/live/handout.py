@@ -68,7 +68,7 @@ class HandOut:
             frames.append(frame)
             parts.append(encoded)
             size += len(encoded)
-        made = [Batch(frames, b"".join(parts)) for frames, parts in batches]
+        made = [Batch(frames, b"".join(parts), frames[-1].position) for frames, parts in batches]
         self._batches += made
         return made
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from optimized_tsp.events.filter import Wanted
@@ -50,26 +49,49 @@ class Batch:
 
     frames: list[Frame]
     wire: bytes
+    last: int
+    """The position of the last of them."""
     clients: int = 0
     """How many clients were given it."""
+
+
+class Direct(Protocol):
+    """Sends a batch if nothing stands in its way."""
+
+    def write(self, batch: Batch) -> bool:
+        """Send it, or say that it was not sent."""
 
 
 class Outbox:
     """What one subscriber is given: written to its socket at once, or else frames that wait.
 
-    `write` sends a batch if nothing stands in its way, and says whether it did; it is asked only
-    while nothing waits. The queue never grows past its bounds. When it is full it takes nothing
-    more (`full`) until it is opened again; what it did not take is read from Postgres then. If the
-    socket was what held it up (`held_up`), the reader is too slow (`too_slow`) and what waited is
-    dropped. While the reader has dealt with everything and waits for more it is `idle`. Events up
-    to `after` were given to it, or are older than it; those up to `sent` were written or taken.
+    `direct` is asked to send a batch only while nothing waits. The queue never grows past its
+    bounds. When it is full it takes nothing more (`full`) until it is opened again; what it did not
+    take is read from Postgres then. If the socket was what held it up (`held_up`), the reader is
+    too slow (`too_slow`) and what waited is dropped. While the reader has dealt with everything and
+    waits for more it is `idle`. Events up to `after` were given to it, or are older than it; those
+    up to `sent` were written or taken.
     """
 
-    def __init__(self, wanted: Wanted, write: Callable[[Batch], bool]) -> None:
+    __slots__ = (
+        "_bytes",
+        "_direct",
+        "_frames",
+        "_something_new",
+        "after",
+        "full",
+        "held_up",
+        "idle",
+        "sent",
+        "too_slow",
+        "wanted",
+    )
+
+    def __init__(self, wanted: Wanted, direct: Direct) -> None:
         self.wanted = wanted
         self.after = 0
         self.sent = 0
-        self._write = write
+        self._direct = direct
         self.full = False
         self.held_up = False
         self.too_slow = False
@@ -91,15 +113,14 @@ class Outbox:
 
     def give(self, batch: Batch) -> None:
         """Write the batch, or let it wait; what there is no room for is left out (`full`)."""
-        last = batch.frames[-1].position
-        if self.idle and self._write(batch):
-            self.after = self.sent = last
+        if self.idle and self._direct.write(batch):
+            self.after = self.sent = batch.last
             return
         for frame in batch.frames:
             if self.full:
                 return
             self._put(frame)
-        self.after = last
+        self.after = batch.last
 
     def _put(self, frame: Frame) -> None:
         self.idle = False

@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.live.frames import websocket_frame
 from optimized_tsp.live.messages import ClientMessage, parse_message
+from optimized_tsp.live.protocol import Writer
 
 __all__ = ["Gone", "Peer"]
 
@@ -27,15 +28,13 @@ class Peer:
     Args:
         websocket: what the server gave us.
         reset: ends its TCP connection at once.
-        write: `FeedProtocol.write_now`.
+        writer: writes whole frames when that need not wait.
     """
 
-    def __init__(
-        self, websocket: WebSocket, reset: Callable[[], None], write: Callable[[bytes], bool]
-    ) -> None:
+    def __init__(self, websocket: WebSocket, reset: Callable[[], None], writer: Writer) -> None:
+        self.writer = writer
         self._websocket = websocket
         self._reset = reset
-        self._write = write
         self._waiting_since: float | None = None
 
     async def accept(self) -> None:
@@ -58,13 +57,10 @@ class Peer:
             )
         return parse_message(text)
 
-    def write(self, wire: bytes) -> bool:
-        """Send whole frames (`websocket_frame`) if the socket takes them now; whether it did."""
-        return self._waiting_since is None and self._write(wire)
-
     async def send(self, text: str) -> None:
         """Send a message as soon as the socket takes it; raises `Gone`."""
-        if self.write(websocket_frame(text)):
+        # What waits already is not overtaken.
+        if self._waiting_since is None and self.writer.write(websocket_frame(text)):
             return
         if self._websocket.application_state is not WebSocketState.CONNECTED:
             raise Gone

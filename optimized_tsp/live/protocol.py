@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from asyncio.transports import BaseTransport
+from asyncio.transports import BaseTransport, Transport
 from typing import Any, TypedDict
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,13 +25,14 @@ __all__ = [
     "WRITE_EXTENSION",
     "FeedProtocol",
     "WebSocketOptions",
+    "Writer",
     "websocket_options",
 ]
 
 RESET_EXTENSION = "optimized_tsp.reset"
 """The key in `scope["extensions"]` under which handlers find a function that resets."""
 WRITE_EXTENSION = "optimized_tsp.write"
-"""The key under which they find `FeedProtocol.write_now`."""
+"""The key under which they find the `Writer` of the connection."""
 
 _SEND_BUFFER_BYTES = 128 * 1024
 _UNANSWERED_MS = 25_000
@@ -83,6 +84,32 @@ class MessageTooLarge(ServiceError):
         return {"limit_bytes": MAX_MESSAGE_BYTES}
 
 
+class Writer:
+    """Writes whole frames to one connection without the steps of ASGI between.
+
+    `ready` is kept by the protocol: the connection is open and the transport below its high-water
+    mark. It stands in an object of its own, as a hand-out to 10,000 clients spends most of its
+    time waiting for memory: it should touch little of it.
+    """
+
+    __slots__ = ("_transport", "ready")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.ready = False
+
+    def write(self, wire: bytes) -> bool:
+        """Write frames (`websocket_frame`) if that need not wait; says whether it did.
+
+        False means that nothing was written: the peer has not taken what was written before, or
+        the connection is not open. ASGI's `send` then waits, or raises.
+        """
+        if not self.ready:
+            return False
+        self._transport.write(wire)  # it may be ready no more after this
+        return True
+
+
 class FeedProtocol(WebSocketsSansIOProtocol):
     """Bounded in memory and time, whatever the peer does or does not."""
 
@@ -90,6 +117,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
+        self._writer = Writer(self.transport)
         peer: socket.socket | None = transport.get_extra_info("socket")
         if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
             # The kernel would buffer megabytes for somebody who reads nothing.
@@ -100,34 +128,40 @@ class FeedProtocol(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         extensions: dict[str, dict[object, object]] = self.scope["extensions"] or {}
         extensions[RESET_EXTENSION] = {"reset": self.reset}
-        extensions[WRITE_EXTENSION] = {"write": self.write_now}
+        extensions[WRITE_EXTENSION] = {"writer": self._writer}
         await super().run_asgi()
+
+    def _note_state(self) -> None:
+        """Whenever the state may have changed."""
+        self._writer.ready = (
+            self.conn.state is State.OPEN
+            and self.writable.is_set()
+            and not self.transport.is_closing()
+        )
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._note_state()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._note_state()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._writer.ready = False
+        super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
         await super().send(message)
+        self._note_state()
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()
             self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self._end)
 
-    def write_now(self, wire: bytes) -> bool:
-        """Write whole frames (`websocket_frame`) if that need not wait; says whether it did.
-
-        It is what `send` does without its steps between: 10,000 clients are served with one
-        encoding and one loop. False means that nothing was written: the peer has not taken what
-        was written before, or the connection is not open; `send` then waits, or raises.
-        """
-        if (
-            not self.writable.is_set()
-            or self.conn.state is not State.OPEN
-            or self.transport.is_closing()
-        ):
-            return False
-        self.transport.write(wire)
-        return True
-
     def data_received(self, data: bytes) -> None:
         if self._refused_until is None:
             super().data_received(data)
+            self._note_state()
         else:
             self._end_when_quiet()
 
@@ -155,6 +189,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         """Say 1012 and leave the peer a moment to take it."""
         if self._refused_until is None:
             super().shutdown()
+        self._writer.ready = False
         self.loop.call_later(_SHUTDOWN_TIMEOUT_S, self.reset)
 
     def _end(self) -> None:
@@ -171,4 +206,5 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         peer: socket.socket | None = self.transport.get_extra_info("socket")
         if peer is not None and peer.fileno() >= 0:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        self._writer.ready = False
         self.transport.abort()

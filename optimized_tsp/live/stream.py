@@ -21,6 +21,7 @@ from optimized_tsp.live.frames import (
 )
 from optimized_tsp.live.messages import Subscribe
 from optimized_tsp.live.outbox import Batch, Frame, Outbox
+from optimized_tsp.live.protocol import Writer
 from optimized_tsp.live.subscription import CursorExpired, check_cursor, check_job, jobs_of
 from optimized_tsp.live.tours import TourPace
 
@@ -43,23 +44,41 @@ class Stream:
         feed: where events come from.
         scope: the events this client may see at all.
         send: sends a message; raises when the client is not there any more.
-        write: sends whole websocket frames if that need not wait; says whether it did.
+        writer: writes whole frames to the client when that need not wait.
     """
+
+    # One piece of memory each: a hand-out touches thousands of these, and little else of a client.
+    __slots__ = (
+        "_feed",
+        "_followed",
+        "_followed_until",
+        "_outbox",
+        "_pace",
+        "_scope",
+        "_send",
+        "_start",
+        "_task",
+        "_tasks",
+        "_tours",
+        "_unanswered",
+        "_undecided",
+        "_writer",
+    )
 
     def __init__(
         self,
         feed: Feed,
         scope: EventFilter,
         send: Callable[[str], Awaitable[None]],
-        write: Callable[[bytes], bool],
+        writer: Writer,
     ) -> None:
         self._feed = feed
         self._scope = feed.shared(scope)
         self._send = send
-        self._write = write
+        self._writer = writer
         self._start = 0
         self._undecided = True
-        self._outbox = Outbox(Wanted(None, 0), self._write_now)
+        self._outbox = Outbox(Wanted(None, 0), self)
         self._task: asyncio.Task[None] | None = None
         # Jobs that are followed, with their tours or without.
         self._followed: dict[UUID, bool] = {}
@@ -174,7 +193,7 @@ class Stream:
     async def _run(self, subscribed: EventFilter | None, after: int, now: int) -> Never:
         """Send what is wanted behind `after`; `now` is a recent answer of the feed's."""
         wanted = Wanted(subscribed, after, self._followed, self._followed_until)
-        outbox = self._outbox = Outbox(wanted, self._write_now)
+        outbox = self._outbox = Outbox(wanted, self)
         position = wanted.start
         upto = self._feed.join(outbox, after=position, now=now)
         try:
@@ -211,15 +230,18 @@ class Stream:
                 await asyncio.sleep(0)
         return outbox.sent
 
-    def _write_now(self, batch: Batch) -> bool:
+    def write(self, batch: Batch) -> bool:
         """Send it to a client that waits for events, if none of it is special for this client."""
         plain = not (self._tours or self._followed or self._unanswered)
         if not plain and any(self._is_special(frame) for frame in batch.frames):
             return False
-        if not self._write(batch.wire):
+        if not self._writer.write(batch.wire):
             return False
-        for frame in batch.frames if self._followed else batch.frames[-1:]:
-            self._sent(frame)
+        if self._followed:
+            for frame in batch.frames:
+                self._sent(frame)
+        else:
+            self._note(batch.last)
         return True
 
     def _is_special(self, frame: Frame) -> bool:

@@ -51,7 +51,7 @@ class Socket:
     def __init__(self, wanted: Wanted, *, after: int = 0) -> None:
         self.takes = True
         self.written = b""
-        self.outbox = Outbox(wanted, self.write)
+        self.outbox = Outbox(wanted, self)
         self.outbox.open(after=after)
 
     def write(self, batch: Batch) -> bool:
