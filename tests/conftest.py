@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +25,11 @@ import pytest
 
 from optimized_tsp.core.config import ENV_PREFIX
 from optimized_tsp.embedded.folder import DataFolder
+from optimized_tsp.solvers.tsp import compile_kernels
 from tests.stack import RunningStack, Servers, TestDatabase, public_folder, stack_env
+
+_WITH_WORKERS = {"servers", "cluster", "up"}
+"""Fixtures that start workers, or what they need."""
 
 
 class StartStack(Protocol):
@@ -39,6 +45,13 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.upper().startswith(ENV_PREFIX):
             del os.environ[name]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile kernels that have changed, before anything waits for a worker that does it."""
+    names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if names & _WITH_WORKERS and not session.config.option.collectonly:
+        subprocess.run([sys.executable, "-m", compile_kernels.__name__], check=True)
 
 
 @pytest.fixture(scope="session")

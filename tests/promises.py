@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["crowding", "promised"]
+__all__ = ["crowding", "overdue", "promised"]
 
 _WORK_S = 0.02
 
@@ -24,11 +24,21 @@ def crowding() -> float:
     return max(1.0, (time.perf_counter() - began) / _WORK_S)
 
 
+def overdue(since: float, seconds: float) -> bool:
+    """Whether what was to come that many seconds after `since` (of `time.monotonic`) is late."""
+    waited_s = time.monotonic() - since
+    return waited_s > seconds and waited_s > seconds * crowding()
+
+
 @contextmanager
-def promised(seconds: float) -> Iterator[None]:
-    """The block takes less than this many seconds of a machine that is not crowded."""
+def promised(seconds: float, *, after_s: float = 0.0) -> Iterator[None]:
+    """The block takes less than this many seconds of a machine that is not crowded.
+
+    `after_s`: a time limit or delay that is to pass first, however fast the machine is.
+    """
     before, began = crowding(), time.monotonic()
     yield
     took_s = time.monotonic() - began
     crowded = max(before, crowding())
-    assert took_s < seconds * crowded, f"{took_s:.2f} s, on a machine {crowded:.1f} times as slow"
+    said = f"{took_s:.2f} s, on a machine {crowded:.1f} times as slow as it could be"
+    assert took_s < after_s + seconds * crowded, said

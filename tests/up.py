@@ -15,9 +15,10 @@ import psutil
 
 from optimized_tsp.embedded.identity import HOST, free_port
 from optimized_tsp.embedded.process import wait_until
+from tests.promises import promised
 from tests.stack import is_gone
 
-SERVING_TIMEOUT_S = 60.0
+SERVING_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 5.0
 ORPHAN_TIMEOUT_S = 15.0
 
@@ -87,14 +88,15 @@ class Up:
         """Run another command with the same settings."""
         command = [sys.executable, "-m", "optimized_tsp.cli.main", *arguments]
         return subprocess.run(
-            command, env=self._env, capture_output=True, text=True, check=False, timeout=30
+            command, env=self._env, capture_output=True, text=True, check=False, timeout=90
         )
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, which takes at most five seconds; return its exit status."""
         assert self._popen is not None
-        self._popen.send_signal(number)
-        return self._popen.wait(timeout=STOP_TIMEOUT_S)
+        with promised(STOP_TIMEOUT_S):
+            self._popen.send_signal(number)
+            return self._popen.wait(timeout=SERVING_TIMEOUT_S)
 
     def kill(self) -> None:
         """Kill the supervisor alone."""

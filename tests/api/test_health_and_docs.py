@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.embedded.identity import free_port
 from tests.api.conftest import JOBS, TRIANGLE
+from tests.promises import promised
 
 
 @asynccontextmanager
@@ -38,14 +38,12 @@ async def test_alive_and_ready(client: httpx.AsyncClient) -> None:
 async def test_without_redis_jobs_are_still_accepted_quickly(settings: Settings) -> None:
     nowhere = SecretStr(f"redis://127.0.0.1:{free_port()}/0")
     async with client_of(settings.model_copy(update={"redis_url": nowhere})) as client:
-        started = monotonic()
-        submitted = await client.post(JOBS, json=TRIANGLE)
-        took_s = monotonic() - started
+        with promised(2):
+            submitted = await client.post(JOBS, json=TRIANGLE)
 
         ready = await client.get("/readyz")
 
     assert submitted.status_code == 202
-    assert took_s < 2
     assert (ready.status_code, ready.json()["redis"]) == (200, False)
 
 

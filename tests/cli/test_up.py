@@ -148,7 +148,7 @@ def test_everything_killed_at_once_comes_back_with_all_data(up: Up) -> None:
 def test_ctrl_c_during_the_first_start_leaves_nothing_running(make_up: MakeUp) -> None:
     up = make_up()
     up.launch()
-    assert wait_until(lambda: bool(up.processes()), timeout_s=10)
+    assert wait_until(lambda: bool(up.processes()), timeout_s=60)
     everything = up.processes()
 
     assert up.stop(signal.SIGINT) == 130
@@ -173,7 +173,7 @@ def test_impatient_ctrl_c_kills(up: Up) -> None:
     everything = up.processes()
     up.process("serve").suspend()  # it cannot stop politely
     psutil.Process(up.pid).send_signal(signal.SIGINT)
-    assert wait_until(lambda: "Stopping" in up.said, timeout_s=5)
+    assert wait_until(lambda: "Stopping" in up.said, timeout_s=60)
 
     assert up.stop(signal.SIGINT) == 130
 

@@ -35,12 +35,12 @@ def test_the_child_of_a_killed_parent_dies() -> None:
     assert parent.stdout is not None
     with parent.stdout:
         child = psutil.Process(int(parent.stdout.readline()))
-        assert wait_until(lambda: child.name() == "sleep", timeout_s=5)
+        assert wait_until(lambda: child.name() == "sleep", timeout_s=30)
 
         parent.kill()
         parent.wait()
 
-        assert wait_until(lambda: is_gone(child), timeout_s=5)
+        assert wait_until(lambda: is_gone(child), timeout_s=30)
 
 
 def test_a_child_that_was_orphaned_before_it_could_notice_does_not_start(tmp_path: Path) -> None:
@@ -60,14 +60,14 @@ def test_programs_start_in_the_root_folder_with_a_clean_signal_mask() -> None:
     )
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
-        assert run(python(code), name="python", timeout_s=10) == "/ set() True\n"
+        assert run(python(code), name="python", timeout_s=30) == "/ set() True\n"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_a_program_gets_a_path_to_its_folder(tmp_path: Path) -> None:
     order = replace(python("import sys; print(sys.argv[1])", "{folder}/data"), folder=tmp_path)
-    assert run(order, name="python", timeout_s=10) == f"{tmp_path}/data\n"
+    assert run(order, name="python", timeout_s=30) == f"{tmp_path}/data\n"
 
 
 def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     process = Process("Ghost", order, tmp_path / "ghost.log", is_ready=lambda _: False)
     process.start()
     with pytest.raises(ProcessFailed, match=r"(?s)Ghost ended.*cannot start /nonexistent/ghost"):
-        process.wait_ready(timeout_s=10)
+        process.wait_ready(timeout_s=30)
 
 
 def test_the_launcher_needs_nothing_but_the_standard_library() -> None:

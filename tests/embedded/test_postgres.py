@@ -51,7 +51,7 @@ def answer(postgres: Postgres) -> str:
 
 def test_it_starts_again_after_kill_9(postgres: Postgres) -> None:
     postgres.process.send(signal.SIGKILL)
-    assert wait_until(lambda: not postgres.process.is_running(), timeout_s=5)
+    assert wait_until(lambda: not postgres.process.is_running(), timeout_s=30)
     start(postgres)
     assert answer(postgres) == "42"
 
@@ -64,7 +64,7 @@ def test_it_clears_away_orphans_that_still_hold_the_data(postgres: Postgres) -> 
     )
     orphan.suspend()  # it cannot notice that its server dies
     postgres.process.send(signal.SIGKILL)
-    assert wait_until(lambda: not postgres.process.is_running(), timeout_s=5)
+    assert wait_until(lambda: not postgres.process.is_running(), timeout_s=30)
     assert orphan.is_running()
 
     start(postgres)

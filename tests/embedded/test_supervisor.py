@@ -44,7 +44,7 @@ def test_a_killed_process_is_started_again(
         process.send(signal.SIGKILL)
         assert wait_until(
             lambda: process.pid != killed and process.is_running(),
-            timeout_s=5,
+            timeout_s=30,
             pause=supervisor.pause,
         )
     finally:
@@ -58,7 +58,7 @@ def test_a_process_that_keeps_dying_is_reported_with_its_log(
     process = Process("worker 1", FALSE, tmp_path / "worker-1.log")
     process.start()
     supervisor.keep_running([process])
-    assert wait_until(lambda: supervisor.keeps_dying(process), timeout_s=10, pause=supervisor.pause)
+    assert wait_until(lambda: supervisor.keeps_dying(process), timeout_s=30, pause=supervisor.pause)
     assert said[0] == "worker 1 ended with exit status 1; starting it again"
     assert said[-1].startswith("worker 1 keeps dying: it ended with exit status 1.")
     assert str(process.log) in said[-1]
@@ -77,13 +77,13 @@ def test_a_process_that_cannot_be_started_again_is_tried_again(
     process.send(signal.SIGKILL)
     assert wait_until(
         lambda: any("cannot be started" in line for line in said),
-        timeout_s=5,
+        timeout_s=30,
         pause=supervisor.pause,
     )
 
     log.parent.mkdir()
 
-    assert wait_until(process.is_running, timeout_s=5, pause=supervisor.pause)
+    assert wait_until(process.is_running, timeout_s=30, pause=supervisor.pause)
     process.kill()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from sqlalchemy import select, text
 from optimized_tsp.core.database import Database
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
+from tests.promises import overdue
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Stories:
         self, job_id: str, wanted: Callable[[Story], bool], within_s: float = 30.0
     ) -> Story:
         """Wait until the job's story is as wanted; fail with the story when it is not in time."""
-        deadline = asyncio.get_running_loop().time() + within_s
+        begun = time.monotonic()
         while not wanted(story := await self.tell(job_id)):
-            assert asyncio.get_running_loop().time() < deadline, (story.status, story.types)
+            assert not overdue(begun, within_s), (story.status, story.types)
             await asyncio.sleep(0.02)
         return story
 

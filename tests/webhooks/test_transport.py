@@ -23,6 +23,7 @@ from optimized_tsp.webhooks.transport import (
     _is_this_machine,
     trusted_authorities,
 )
+from tests.promises import promised
 from tests.webhooks import receiver as strangers
 from tests.webhooks.certificates import Authority, make_authority
 from tests.webhooks.hostile_urls import REFUSED_AS_WRITTEN, REFUSED_WHEN_RESOLVED
@@ -103,32 +104,30 @@ async def test_a_request_says_what_it_should_and_nothing_else() -> None:
 )
 async def test_who_does_not_answer_costs_a_bounded_time(behaviour: Behaviour, reason: str) -> None:
     async with receiver(behaviour) as stranger:
-        begun = time.monotonic()
-        with pytest.raises(NoAnswer) as caught:
+        with promised(2, after_s=TIMEOUT_S), pytest.raises(NoAnswer) as caught:
             await transport().post(stranger.url(), {}, b"{}")
 
     assert str(caught.value) == reason
-    assert time.monotonic() - begun < TIMEOUT_S + 2
 
 
 async def test_a_body_that_drips_for_ever_ends_with_the_attempt() -> None:
     async with receiver(strangers.drip_body) as stranger:
         begun = time.monotonic()
-        done = await transport().post(stranger.url(), {}, b"{}")
-        await stranger.until(lambda stranger: stranger.present == 0)
+        with promised(2, after_s=TIMEOUT_S):
+            done = await transport().post(stranger.url(), {}, b"{}")
+            await stranger.until(lambda stranger: stranger.present == 0)
 
     assert done.status == 200  # received: that is what a 2xx says
-    assert TIMEOUT_S <= time.monotonic() - begun < TIMEOUT_S + 2
+    assert time.monotonic() - begun >= TIMEOUT_S
 
 
 async def test_of_ten_gigabytes_sixty_four_kilobytes_are_read() -> None:
     async with receiver(strangers.ten_gigabytes) as stranger:
-        begun = time.monotonic()
-        done = await transport(timeout_s=10).post(stranger.url(), {}, b"{}")
-        await stranger.until(lambda stranger: stranger.present == 0)
+        with promised(5):
+            done = await transport(timeout_s=10).post(stranger.url(), {}, b"{}")
+            await stranger.until(lambda stranger: stranger.present == 0)
 
     assert done.status == 200
-    assert time.monotonic() - begun < 5
     # What the system's buffers take besides is some megabytes at most.
     assert MAX_RESPONSE_BYTES <= stranger.written < 16 * 2**20
 
@@ -282,10 +281,8 @@ async def test_a_name_server_that_hangs_ends_with_the_attempt() -> None:
         never: asyncio.Future[list[IPAddress]] = asyncio.get_running_loop().create_future()
         return await never
 
-    begun = time.monotonic()
-    with pytest.raises(NoAnswer, match="within"):
+    with promised(2, after_s=TIMEOUT_S), pytest.raises(NoAnswer, match="within"):
         await transport(hanging).post("https://hooks.example.org/", {}, b"{}")
-    assert time.monotonic() - begun < TIMEOUT_S + 2
 
 
 async def test_the_system_resolves_names_and_says_when_there_is_none() -> None:

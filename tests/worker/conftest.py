@@ -28,7 +28,7 @@ from optimized_tsp.jobs.service import cancel_job, submit_job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
 from optimized_tsp.jobs.submission import ParsedSubmission
 from optimized_tsp.solvers.contract import InstanceSize
-from tests.promises import crowding
+from tests.promises import overdue
 from tests.stack import READY_TIMEOUT_S, RunningStack, Servers, TestDatabase, stack_env
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
@@ -220,8 +220,7 @@ def until(db: Database) -> Until:
     ) -> Story:
         begun = time.monotonic()
         while not wanted(story := await tell(db, job_id)):
-            if (waited_s := time.monotonic() - begun) > within_s:
-                assert waited_s < within_s * crowding(), f"{story.status}: {story.events}"
+            assert not overdue(begun, within_s), f"{story.status}: {story.events}"
             await asyncio.sleep(0.01)
         story.assert_events_are_sound()
         return story

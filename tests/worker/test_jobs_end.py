@@ -69,7 +69,7 @@ async def test_the_time_limit_with_a_solution_completes_the_job_in_time(
     submit: Submit, until_ended: Until
 ) -> None:
     begun = time.monotonic()
-    with promised(1.5):
+    with promised(0.5, after_s=1.0):
         story = await until_ended(await submit("polite", timeout_s=1.0))
 
     assert time.monotonic() - begun > 0.9

@@ -14,6 +14,7 @@ import pytest
 
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import ChildLimits, SolveRequest, SolverProcess
+from tests.promises import promised
 from tests.solvers.process.conftest import Attempt, gone, until
 
 
@@ -75,10 +76,9 @@ async def test_a_start_that_is_no_solution_is_left_out_with_a_warning(
 async def test_a_polite_solver_returns_at_once_when_stopped(attempt: Attempt) -> None:
     attempt.stop_at_first_progress()
 
-    begun = time.monotonic()
-    report = await attempt.solve("polite")
+    with promised(0.5):
+        report = await attempt.solve("polite")
 
-    assert time.monotonic() - begun < 0.5
     assert report.stop_reason is StopReason.CANCELLED
     assert report.solution_status is SolutionStatus.FEASIBLE
     assert (report.cost, report.lower_bound) == (7, 2)
@@ -90,10 +90,9 @@ async def test_a_stopped_solve_returns_within_a_second_with_the_best_solution(
 ) -> None:
     attempt.stop_at_first_progress()
 
-    begun = time.monotonic()
-    report = await attempt.solve(behaviour)
+    with promised(1.0):
+        report = await attempt.solve(behaviour)
 
-    assert time.monotonic() - begun < 1.0
     assert report.stop_reason is StopReason.CANCELLED
     assert report.solution_status is SolutionStatus.FEASIBLE
     assert report.solution == {"cost": 8, "numbers": [8, 0, 0]}
@@ -114,9 +113,10 @@ async def test_the_time_limit_is_a_promise_about_wall_time(
     attempt: Attempt, behaviour: str
 ) -> None:
     begun = time.monotonic()
-    report = await attempt.solve(behaviour, time_limit_s=0.5)
+    with promised(0.5, after_s=0.5):
+        report = await attempt.solve(behaviour, time_limit_s=0.5)
 
-    assert 0.4 < time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun > 0.4
     assert report.stop_reason is StopReason.TIME_LIMIT
     assert report.solution_status is SolutionStatus.FEASIBLE
     assert report.cost == attempt.seen[-1].cost

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from optimized_tsp.solvers.contract import InstanceSize, InvalidInstance
 from optimized_tsp.solvers.tsp import Edge, TspInstance, TspSolver
 from optimized_tsp.solvers.tsp.validation import MAX_PROBLEMS
+from tests.promises import promised
 
 
 def parse(text: str) -> TspInstance:
@@ -138,11 +138,10 @@ def test_malformed_values_are_refused_with_their_place(
 
 
 def test_a_list_of_a_million_wrong_edges_is_refused_at_its_first() -> None:
-    began = time.monotonic()
-    errors = schema_errors('{"num_nodes": 2, "edges": [' + ",".join(["{}"] * 1_000_000) + "]}")
+    with promised(5.0):
+        errors = schema_errors('{"num_nodes": 2, "edges": [' + ",".join(["{}"] * 1_000_000) + "]}")
 
     assert set(errors) == {("edges", 0, name) for name in ("source", "target", "cost")}
-    assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.parametrize(
@@ -219,6 +218,5 @@ def test_large_instances_are_read_and_validated_quickly() -> None:
         json.dumps({"matrix": [[*row, 0]] * 1_000}),
         '{"num_nodes": 300, "edges": [' + ",".join(edges) + "]}",
     ):
-        began = time.monotonic()
-        parse(text)
-        assert time.monotonic() - began < 2.0  # about 0.1 s on a quiet machine
+        with promised(2.0):  # about 0.1 s on a quiet machine
+            parse(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from itertools import permutations
 from random import Random
 
@@ -15,6 +14,7 @@ from optimized_tsp.solvers.tsp import TspInstance, TspParameters, TspSolution, T
 from optimized_tsp.solvers.tsp.graph import DENSE_LIMIT, PointGraph, build_graph, tour_cost
 from optimized_tsp.solvers.tsp.open_ends import OpenEnds, open_ends_of
 from optimized_tsp.solvers.tsp.opened_tours import OpenedTours, mended
+from tests.promises import promised
 from tests.solvers.tsp.open_paths import allowed_orders
 
 ENDS = [(None, None), (0, None), (None, 1), (2, 0)]
@@ -95,16 +95,16 @@ def test_bounds_of_round_trips_bound_paths(metric: str, start: int | None, end: 
 def test_a_large_path_comes_in_time(start: int | None, end: int | None) -> None:
     instance = points(DENSE_LIMIT + 1, 5, start=start, end=end, round_trip=False)
     seen: list[Incumbent[TspSolution]] = []
-    began = time.monotonic()
-    outcome = TspSolver().solve(
-        instance,
-        TspParameters(timeout=1.0, threads=1),
-        seed=1,
-        stop=threading.Event(),
-        on_incumbent=seen.append,
-        start=None,
-    )
-    assert time.monotonic() - began < 2.5
+    with promised(1.5, after_s=1.0):
+        outcome = TspSolver().solve(
+            instance,
+            TspParameters(timeout=1.0, threads=1),
+            seed=1,
+            stop=threading.Event(),
+            on_incumbent=seen.append,
+            start=None,
+        )
+
     assert outcome.solution is not None
     TspSolver().check(instance, outcome.solution)
     costs = [report.cost or 0 for report in seen if report.solution is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from optimized_tsp.solvers.contract import (
     StopReason,
 )
 from optimized_tsp.solvers.tsp import Edge, TspInstance, TspParameters, TspSolution, TspSolver
+from tests.promises import promised
 
 Reports = list[Incumbent[TspSolution]]
 
@@ -150,10 +150,9 @@ def test_the_bundled_example_is_proven_while_people_watch() -> None:
     instance = TspInstance.model_validate(example.submission["tsp_instance"])
     solve(instance)  # so that OR-Tools is imported
     reports: Reports = []
-    began = time.monotonic()
-    outcome = solve(instance, reports=reports)
+    with promised(5.0):  # 0.5 s when quiet
+        outcome = solve(instance, reports=reports)
 
-    assert time.monotonic() - began < 5.0  # 0.5 s when quiet
     assert outcome.solution_status is SolutionStatus.OPTIMAL
     assert outcome.cost == 20_384_205
     assert sum(report.solution is not None for report in reports) >= 2
@@ -164,9 +163,9 @@ def test_the_bundled_example_is_proven_while_people_watch() -> None:
 @pytest.mark.parametrize("timeout", [0.2, 2.0])
 def test_time_limits_hold_and_a_tour_is_there(count: int, timeout: float) -> None:
     instance = points(count)
-    began = time.monotonic()
-    outcome = solve(instance, timeout=timeout)
-    assert time.monotonic() - began < timeout + 1.0
+    with promised(1.0, after_s=timeout):
+        outcome = solve(instance, timeout=timeout)
+
     assert (outcome.solution_status, outcome.stop_reason) == (
         SolutionStatus.FEASIBLE,
         StopReason.TIME_LIMIT,
@@ -177,9 +176,9 @@ def test_time_limits_hold_for_a_million_edges() -> None:
     costs = np.random.default_rng(3).integers(1, 10_000, (1_000, 1_000)).tolist()
     edges = [Edge(a, b, costs[a][b]) for a in range(1_000) for b in range(1_000) if a != b]
     instance = TspInstance(num_nodes=1_000, edges=edges)
-    began = time.monotonic()
-    outcome = solve(instance, timeout=4.0)
-    assert time.monotonic() - began < 5.0
+    with promised(1.0, after_s=4.0):
+        outcome = solve(instance, timeout=4.0)
+
     assert outcome.solution is not None
     assert outcome.lower_bound is not None
 
@@ -190,19 +189,19 @@ def test_a_cancel_is_heard_in_every_phase(count: int, delay: float) -> None:
     instance, stop = points(count), threading.Event()
     timer = threading.Timer(delay, stop.set)
     timer.start()
-    began = time.monotonic()
-    outcome = solve(instance, stop=stop)
-    timer.join()
-    assert time.monotonic() - began < delay + 1.0
+    with promised(1.0, after_s=delay):
+        outcome = solve(instance, stop=stop)
+        timer.join()
+
     assert outcome.stop_reason is StopReason.CANCELLED
     assert outcome.solution is not None
 
 
 def test_a_large_sparse_graph_is_tried_within_its_limit() -> None:
     instance = hidden_cycle(6_000, 30_000, 1)
-    began = time.monotonic()
-    outcome = solve(instance, timeout=3.0)
-    assert time.monotonic() - began < 4.0
+    with promised(1.0, after_s=3.0):
+        outcome = solve(instance, timeout=3.0)
+
     assert outcome.solution_status in {SolutionStatus.UNKNOWN, SolutionStatus.FEASIBLE}
     assert outcome.stop_reason is StopReason.TIME_LIMIT
 

@@ -17,6 +17,7 @@ from optimized_tsp.solvers.tsp.graph import DenseGraph, tour_cost
 from optimized_tsp.solvers.tsp.tours.doubling import pairs_to_tour
 from optimized_tsp.solvers.tsp.tours.edge_costs import cost_rule
 from optimized_tsp.solvers.tsp.tours.fast_tsp_call import FastTspCall, scaled_weights
+from tests.promises import promised
 from tests.solvers.tsp.tours.graphs import is_permutation, one_way, points
 
 
@@ -69,9 +70,9 @@ def test_a_call_finds_a_tour_in_its_direction() -> None:
 def test_a_call_nobody_waits_for_ends_at_once() -> None:
     weights = scaled_weights(cost_rule(points(200)), None, complete=True)
     call = FastTspCall(weights, time.monotonic() + 60.0, 1)
-    began = time.monotonic()
-    call.stop()
-    assert time.monotonic() - began < 1.0
+    with promised(1.0):
+        call.stop()
+
     assert call.result() is None
     call.stop()  # once more does no harm
 
@@ -101,7 +102,7 @@ def test_a_call_dies_with_its_process() -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the call outlived its process"
         time.sleep(0.02)
