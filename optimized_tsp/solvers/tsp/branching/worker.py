@@ -69,10 +69,10 @@ class Worker:
         effort, stalled, before = Effort(), 0, -math.inf
         for place in range(_MOST_ROUNDS):
             verdict = subproblem.solve(price=False)
-            if verdict is Verdict.SOLVED and place % 2 == 1:
-                verdict = self._purge(_PURGE_AGE, _PURGE_AT_LEAST)
             if verdict is not Verdict.SOLVED:
                 return verdict
+            if place % 2 == 1:
+                self._purge(_PURGE_AGE, _PURGE_AT_LEAST)
             objective = subproblem.lp.objective
             stalled = 0 if objective - before >= self._least_gain(objective) else stalled + 1
             before = objective
@@ -94,16 +94,13 @@ class Worker:
         """The node's bound with all core edges and without slack rows."""
         subproblem = self._subproblem
         verdict = subproblem.solve(price=True)
-        if verdict is Verdict.SOLVED:
-            verdict = self._purge(_BRANCHING_AGE, _BRANCHING_AT_LEAST)
-        if verdict is Verdict.SOLVED and subproblem.settle():
-            return Verdict.PRUNED
-        return verdict
+        if verdict is not Verdict.SOLVED:
+            return verdict
+        self._purge(_BRANCHING_AGE, _BRANCHING_AT_LEAST)
+        return Verdict.PRUNED if subproblem.settle() else Verdict.SOLVED
 
-    def _purge(self, age: int, at_least: int) -> Verdict:
-        dropped = self._subproblem.lp.purge(age, at_least)
-        self._separator.pool.add(dropped)
-        return self._subproblem.solve(price=False) if dropped else Verdict.SOLVED
+    def _purge(self, age: int, at_least: int) -> None:
+        self._separator.pool.add(self._subproblem.lp.purge(age, at_least))
 
     def _least_gain(self, objective: float) -> float:
         upper = self._listener.upper_bound()

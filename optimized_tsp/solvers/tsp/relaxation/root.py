@@ -171,8 +171,9 @@ class RootRelaxation:
         progress = RootProgress(self.problem.num_nodes)
         while not self._listener.over():
             self.statistics.rounds += 1
-            if not self._solve() or not self._purge():
+            if not self._solve():
                 return
+            self._purge()
             upper = self._listener.upper_bound()
             progress.note(self.lp.objective, upper)
             known = len(self.lp.rows)
@@ -192,13 +193,10 @@ class RootRelaxation:
                 if self.complete or self._proven():
                     return
 
-    def _purge(self) -> bool:
-        """Every few rounds, rows that were slack for long go to the pool; False if that failed."""
-        if self.statistics.rounds % _PURGE_EVERY != 0:
-            return True
-        dropped = self.lp.purge(_PURGE_AGE, _PURGE_AT_LEAST)
-        self.pool.add(dropped)
-        return not dropped or self._solve()
+    def _purge(self) -> None:
+        """Every few rounds, rows that were slack for long go to the pool."""
+        if self.statistics.rounds % _PURGE_EVERY == 0:
+            self.pool.add(self.lp.purge(_PURGE_AGE, _PURGE_AT_LEAST))
 
     def _solve(self) -> bool:
         """Solve the program; False if that could not be done (then look at `infeasible`)."""

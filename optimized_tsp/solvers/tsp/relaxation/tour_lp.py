@@ -152,13 +152,17 @@ class TourLp:
         for place in places:
             del self._row_of[self.rows[place].cut.key]
         self.rows = [row for row, stays in zip(self.rows, kept.tolist(), strict=True) if stays]
+        of_cuts = self._duals[self.problem.num_nodes :]
+        left = of_cuts[kept[: len(of_cuts)]]
+        self._duals = np.concatenate([self._duals[: self.problem.num_nodes], left])
         self.table = self.table.only(kept)
         self.lp.delete_rows(np.array(places) + self.problem.num_nodes)
 
     def purge(self, most_age: int, at_least: int) -> list[Cut]:
         """Count how long rows have been slack, and delete those of age `most_age`.
 
-        Nothing is deleted when there are only `at_least` or fewer. Returns the deleted cuts.
+        Nothing is deleted when there are only `at_least` or fewer. Returns the deleted cuts. The
+        solution stays what it is, an optimum, and its duals too: there is no need to solve again.
         """
         slacks = self.slacks()
         old = []
