@@ -17,7 +17,7 @@ from optimized_tsp.solvers.tsp.relaxation.separation import Separator
 __all__ = ["branch"]
 
 _COLUMNS = 6
-_ITERATIONS = 25
+_ITERATIONS = 40
 _LEAST_GAIN = 1e-4
 
 
@@ -31,6 +31,11 @@ class _Tried:
 
 def branch(subproblem: Subproblem, separator: Separator, node: Node) -> list[Node] | None:
     """The children of a solved node, none if all are pruned; None if there is nothing to try."""
+    with subproblem.trials():
+        return _branch(subproblem, separator, node)
+
+
+def _branch(subproblem: Subproblem, separator: Separator, node: Node) -> list[Node] | None:
     best: _Tried | None = None
     objective = subproblem.lp.objective
     cutoff = subproblem.cutoff

@@ -147,6 +147,14 @@ class Subproblem:
             self.bound = max(self.bound, duals.bound(reduced, self.lower, self.upper))
         return self.cut_off(self.bound)
 
+    @contextmanager
+    def trials(self) -> Iterator[None]:
+        """Probes inside the block work on a copy of the program, which starts them much faster."""
+        program = self.lp.lp
+        self.lp.lp = program.copy_for_trials()
+        yield
+        self.lp.lp = program
+
     def probe(self, decision: Decision, iterations: int) -> Probe:
         """Try a decision for some iterations of the simplex method."""
         cutoff = self.cutoff

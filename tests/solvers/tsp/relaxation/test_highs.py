@@ -115,3 +115,19 @@ def test_limited_iterations_and_stopping() -> None:
     assert lp.solve(never, iterations=5) is LpStatus.LIMIT
     assert lp.solve(lambda: True, iterations=5) is LpStatus.LIMIT
     assert lp.solve(never) is LpStatus.OPTIMAL
+
+
+def test_a_copy_for_trials_leaves_the_program_as_it_is() -> None:
+    lp = large()
+    assert lp.solve(never) is LpStatus.OPTIMAL
+    objective, values = lp.objective, lp.values
+
+    copy = lp.copy_for_trials()
+    copy.bound_columns(np.array([int(values.argmax())]), np.zeros(1), np.zeros(1))
+    assert copy.solve(never) is LpStatus.OPTIMAL
+
+    assert copy.objective > objective
+    assert lp.objective == objective
+    assert np.array_equal(lp.values, values)
+    assert lp.solve(never) is LpStatus.OPTIMAL
+    assert lp.objective == objective
