@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -201,9 +202,18 @@ async def _soak(arguments: argparse.Namespace) -> int:
             with public_folder() as folder:
                 async with running_cluster(folder, settings=HOOKS) as cluster:
                     verdict = await mix.run(cluster)
+                    if verdict.wrong:
+                        _keep(Path(f"soak-seed-{seed}.log"), mix, cluster)
             wrong += len(verdict.wrong)
             _say(seed, mix, verdict)
     return wrong
+
+
+def _keep(path: Path, mix: Mix, cluster: Cluster) -> None:
+    """What is needed to find out why: the faults with their times, and all that was logged."""
+    faults = (f"{fault.begin} to {fault.end}: {fault.name}\n" for fault in mix.injections)
+    path.write_text("".join(faults) + cluster.logs(), "utf-8")
+    sys.stdout.write(f"The faults and all logs are kept in {path}.\n")
 
 
 def _say(seed: int, mix: Mix, verdict: Verdict) -> None:
