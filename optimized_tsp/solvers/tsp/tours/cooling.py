@@ -10,11 +10,11 @@ from __future__ import annotations
 
 __all__ = ["Cooling"]
 
-_HEAT_PER_KICK = 0.07
+_HEAT_PER_KICK = 0.15
 _HEAT_AT_MOST = 1.0
 """At the beginning, of what an edge costs on average: the more kicks a node, the hotter."""
 
-_FIRST_KICKS_PER_NODE = 3
+_FIRST_KICKS_PER_NODE = 5
 _STEPS = 40
 _STRETCHED = 1.5
 """A cycle is made this many times as long where nothing else fits behind it."""

@@ -18,6 +18,10 @@ FEWEST_NODES = 8
 _WIDTHS = [(5, 5), (1, 1), (1, 0), (1, 0), (1, 0), (1, 0)]
 _WIDTHS_DOUBLED = [(5, 5), (3, 3), (2, 2), (1, 1)]
 _LONGEST_STRETCH = 50
+_LONGEST_STRETCH_OF_MANY = 30
+_MANY_NODES = 1_500
+"""Long kicks change more each; short ones, of which there are more a second, change more nodes."""
+
 _LOGGED_FLIPS = 20_000
 
 
@@ -38,7 +42,8 @@ class LocalSearch:
         self._chain = new_chain(_WIDTHS_DOUBLED if rule.costs[0] == DOUBLED else _WIDTHS)
         self._flips = np.zeros((_LOGGED_FLIPS, 2), np.int32), np.zeros(1, np.int64)
         self._random = np.array([np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] | 1])
-        self._longest = max(1, min(_LONGEST_STRETCH, (rule.num_nodes - 4) // 4))
+        longest = _LONGEST_STRETCH if rule.num_nodes < _MANY_NODES else _LONGEST_STRETCH_OF_MANY
+        self._longest = max(1, min(longest, (rule.num_nodes - 4) // 4))
         self.restart(order)
 
     def look_at(self, neighbours: Neighbours) -> None:
