@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from optimized_tsp.embedded.process import Process
 from optimized_tsp.events.bus import RING_KEY, ring_message
 from tests.faults.cluster import LEASE_S, Cluster
+from tests.stack import is_gone
 
 _VICTIM_WITHIN_S = 10.0
 
@@ -45,14 +46,19 @@ CAN_CRASH_JOBS = frozenset(
 
 async def kill_solver_child(cluster: Cluster, source: random.Random) -> bool:
     """kill -9 of a process that solves, as the kernel does when memory runs out."""
+    victim = None
     with suppress(TimeoutError):
         async with asyncio.timeout(_VICTIM_WITHIN_S):
-            while True:
+            while victim is None:
                 with suppress(psutil.NoSuchProcess, IndexError):
-                    source.choice(cluster.solver_children()).kill()
-                    return True
+                    chosen = source.choice(cluster.solver_children())
+                    chosen.kill()
+                    victim = chosen
                 await asyncio.sleep(0.02)
-    return False
+    # It dies when it is its turn to run; on a crowded machine a job may begin on it before that.
+    while victim is not None and not is_gone(victim):  # noqa: ASYNC110 - another's child
+        await asyncio.sleep(0.005)
+    return victim is not None
 
 
 async def kill_worker(cluster: Cluster, source: random.Random) -> bool:
