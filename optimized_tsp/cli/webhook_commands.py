@@ -96,9 +96,33 @@ def send_test(webhook_id: WebhookId, *, url: Url = None, as_json: AsJson = False
     finish(lambda: run_test(find_service(url), webhook_id, as_json=as_json))
 
 
+@webhooks_app.command("job-secret")
+def job_secret(*, url: Url = None, as_json: AsJson = False) -> None:
+    """Print the secret of all jobs' webhook_url; rotate job-secret replaces it."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_job_secret
+
+    finish(lambda: run_job_secret(find_service(url), as_json=as_json))
+
+
+def _secret_owner(given: str) -> str:
+    """As the service's path has it."""
+    if given == "job-secret":
+        return "job-secret/rotate"
+    try:
+        return f"{UUID(given)}/rotate-secret"
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is neither an id nor job-secret") from None
+
+
 @webhooks_app.command()
 def rotate(
-    webhook_id: WebhookId,
+    owner: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="The endpoint's id, or job-secret for that of jobs' webhook_url."
+        ),
+    ],
     *,
     overlap: Annotated[
         float | None,
@@ -115,7 +139,8 @@ def rotate(
     from optimized_tsp.cli.address import find_service
     from optimized_tsp.cli.webhooks import run_rotate
 
-    finish(lambda: run_rotate(find_service(url), webhook_id, overlap=overlap, as_json=as_json))
+    path = _secret_owner(owner)
+    finish(lambda: run_rotate(find_service(url), path, overlap=overlap, as_json=as_json))
 
 
 @webhooks_app.command()

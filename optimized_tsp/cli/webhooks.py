@@ -134,13 +134,18 @@ def run_test(address: Address, webhook_id: UUID, *, as_json: bool) -> ExitCode:
     return _print(made["id"])
 
 
-def run_rotate(
-    address: Address, webhook_id: UUID, *, overlap: float | None, as_json: bool
-) -> ExitCode:
-    """Replace an endpoint's secret; the one before signs on for `overlap` seconds."""
+def run_job_secret(address: Address, *, as_json: bool) -> ExitCode:
+    """Print the secret of all `webhook_url`s."""
+    with _Webhooks(address) as service:
+        found = service.call("GET", "/job-secret")
+    return _print_json(found) if as_json else _print(found["secret"])
+
+
+def run_rotate(address: Address, path: str, *, overlap: float | None, as_json: bool) -> ExitCode:
+    """Replace a secret; the one before signs on for `overlap` seconds."""
     chosen = {} if overlap is None else {"overlap": overlap}
     with _Webhooks(address) as service:
-        made = service.call("POST", f"/{webhook_id}/rotate-secret", params=chosen)
+        made = service.call("POST", f"/{path}", params=chosen)
     if as_json:
         return _print_json(made)
     until = made["previous_valid_until"]

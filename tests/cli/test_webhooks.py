@@ -75,6 +75,16 @@ def test_a_rotated_secret_is_another_one(cli: Cli, endpoint: str) -> None:
     assert leaked.err.endswith("the one before signs no more\n")
 
 
+def test_the_secret_of_jobs_is_shown_and_rotated(cli: Cli) -> None:
+    first = cli.run("webhooks", "job-secret")
+    second = cli.run("webhooks", "rotate", "job-secret", "--overlap", "0", "--json")
+
+    assert first.out.startswith("whsec_")
+    assert second.json["secret"] != first.out.strip()
+    assert cli.run("webhooks", "job-secret", "--json").json == second.json
+    assert cli.run("webhooks", "rotate", "of-jobs").code == 2
+
+
 def test_a_test_event_waits_fails_with_its_endpoint_and_is_sent_again(
     cli: Cli, endpoint: str
 ) -> None:

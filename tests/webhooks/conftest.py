@@ -32,7 +32,7 @@ BOX = SecretBox(("a key for tests",))
 LOOPBACK = AddressPolicy.from_settings(
     Settings(webhook_allow_http=True, webhook_allowed_networks="127.0.0.0/8")
 )
-FAST = Pace(lease_s=5.0, look_every_s=0.05, rest_idle_s=0.01, grace_s=0.5, check_every_s=0.2)
+FAST = Pace(lease_s=5.0, look_every_s=0.05, rest_idle_s=0.01, grace_s=0.5, check_every_s=1.0)
 SOON = Schedule((0.05,) * 9)
 """The ten attempts of the specification within half a second."""
 
