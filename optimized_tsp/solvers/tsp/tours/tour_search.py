@@ -151,7 +151,7 @@ class TourSearch:
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
-        if self._are_many(threads):
+        if seconds > _TURN_AT_MOST_S and self._are_many(threads):
             self._choose_neighbours(local)
             self._improve_in_rounds(local, over, threads, ends)
             return
