@@ -71,14 +71,14 @@ class TourStage:
             self._search.over,
             seconds=seconds,
             threads=self._plan.threads,
-            call_threads=self._call_threads,
+            call_threads=self._plan.threads,
             kicks_per_node=_BEFORE_PROOF_KICKS_PER_NODE,
         )
 
     def finish(self) -> None:
         """Better tours with all threads until the search is over; nothing else is left to do."""
         self._improve(
-            self._search.over, threads=self._plan.threads, call_threads=self._call_threads
+            self._search.over, threads=self._plan.threads, call_threads=self._plan.threads
         )
 
     @contextmanager
@@ -106,11 +106,6 @@ class TourStage:
             return
         self._improve(self._search.over, seconds=_TURN_S)
         self._turn_due = time.monotonic() + _TURN_S / _TURNS_SHARE
-
-    @property
-    def _call_threads(self) -> int:
-        """All threads for fast-tsp but one, which our own search has for itself."""
-        return max(1, self._plan.threads - 1)
 
     @property
     def settled(self) -> bool:
