@@ -41,7 +41,7 @@ LOCK = text(
     f"""
     WITH unseen AS (
         SELECT d.id, d.endpoint_id FROM webhook_deliveries AS d WHERE NOT d.seen AND {PENDING}
-        ORDER BY d.id LIMIT {LOOKED_AT} FOR NO KEY UPDATE SKIP LOCKED
+        ORDER BY d.id LIMIT {LOOKED_AT}
     ), lapsed AS (
         SELECT d.id, d.endpoint_id FROM webhook_deliveries AS d
         WHERE d.lease_id IS NOT NULL AND d.lease_until <= now()
