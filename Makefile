@@ -38,7 +38,7 @@ run: $(VENV)/.kernels-ready  ## Start everything, solve the bundled example live
 	@exec $(BIN)/optimized-tsp up --demo --parent $$PPID
 
 test: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the test suite against servers it starts itself.
-	@exec $(BIN)/python -m pytest -m "not browser and not privileged"
+	@exec $(BIN)/python -m tests.halves $(ARGS)
 
 test-browser: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the tests that need Chromium.
 	@exec $(BIN)/python -m pytest -m browser

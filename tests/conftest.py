@@ -13,6 +13,7 @@ kill and flush, so they never run on servers somebody else uses.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -51,7 +52,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Compile kernels that have changed, before anything waits for a worker that does it."""
     names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     if names & _WITH_WORKERS and not session.config.option.collectonly:
-        subprocess.run([sys.executable, "-m", compile_kernels.__name__], check=True)
+        with Path(compile_kernels.__file__).open("rb") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)  # runs side by side would all compile the same
+            subprocess.run([sys.executable, "-m", compile_kernels.__name__], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -27,6 +26,7 @@ from optimized_tsp.solvers.contract import (
     StopReason,
 )
 from optimized_tsp.solvers.registry import AnySolver
+from tests.promises import promised
 
 HEAVY_MODULES = ("numpy", "scipy", "ortools")
 GENEROUS_S = 30.0
@@ -144,10 +144,9 @@ class SolverConformance:
         assert outcome.infeasibility.message
 
     def test_the_time_limit_is_wall_time(self, slow_instance: Any) -> None:
-        began = time.monotonic()
-        outcome = self._solve(slow_instance, timeout=2.0)
+        with promised(1.0, after_s=2.0):
+            outcome = self._solve(slow_instance, timeout=2.0)
 
-        assert time.monotonic() - began < 3.0
         assert outcome.stop_reason is StopReason.TIME_LIMIT
         assert outcome.solution_status is SolutionStatus.FEASIBLE
         self.solver().check(slow_instance, outcome.solution)
@@ -161,10 +160,9 @@ class SolverConformance:
     def test_cancel_keeps_the_best_solution(self, slow_instance: Any) -> None:
         stop = threading.Event()
         recording = Recording(stop_after_first=stop)
-        began = time.monotonic()
-        outcome = self._solve(slow_instance, stop=stop, recording=recording)
+        with promised(4.0):
+            outcome = self._solve(slow_instance, stop=stop, recording=recording)
 
-        assert time.monotonic() - began < 4.0
         assert outcome.stop_reason is StopReason.CANCELLED
         assert outcome.cost == recording.incumbents[-1].cost
         self.solver().check(slow_instance, outcome.solution)
