@@ -58,15 +58,15 @@ _CALL_NODES = range(150, 13_000)
 _SHARE_BESIDE_CALL = 0.2
 """Of the time that our own search works while a call has all threads."""
 
-_FEWEST_FOR_STRETCHES = 5_000
-_FEWEST_FOR_STRETCHES_ALONE = 20_000
-"""So many points are cut up for several threads, and even for one."""
+_FEWEST_FOR_STRETCHES = 20_000
+"""So many points are cut up. Fewer are not: moves between stretches are missed, which costs more than
+a second thread brings (12,000 points), while reversing parts of one array is still cheap."""
 
 _STRETCH_NODES = 8_000
 _ROUND_S_PER_NODE = 3e-4
 _LONGER_ROUND = 1.5
 _ROUND_HEAT = 0.2
-_ROUND_HEAT_AT_MOST = 1.0
+_ROUND_HEAT_AT_MOST = 0.3
 """A first round of one thread, when one is made longer to be the last, and its heat; both double.
 
 Heat as in `Cooling`."""
@@ -151,7 +151,7 @@ class TourSearch:
         def over() -> bool:
             return give_up() or time.monotonic() >= ends
 
-        if seconds > _TURN_AT_MOST_S and self._are_many(threads):
+        if seconds > _TURN_AT_MOST_S and self._are_many():
             self._choose_neighbours(local)
             self._improve_in_rounds(local, over, threads, ends)
             return
@@ -168,9 +168,9 @@ class TourSearch:
         self._choose_neighbours(local)
         self._polish(local, over, 1.0, cold_at)
 
-    def _are_many(self, threads: int) -> bool:
-        fewest = _FEWEST_FOR_STRETCHES if threads > 1 else _FEWEST_FOR_STRETCHES_ALONE
-        return isinstance(self._graph, PointGraph) and self._graph.num_nodes >= fewest
+    def _are_many(self) -> bool:
+        many = self._graph.num_nodes >= _FEWEST_FOR_STRETCHES
+        return many and isinstance(self._graph, PointGraph)
 
     def _improve_in_rounds(
         self, local: LocalSearch, over: Callable[[], bool], threads: int, ends: float
