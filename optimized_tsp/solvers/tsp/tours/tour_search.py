@@ -59,8 +59,8 @@ _SHARE_BESIDE_CALL = 0.2
 """Of the time that our own search works while a call has all threads."""
 
 _FEWEST_FOR_STRETCHES = 20_000
-"""So many points are cut up. Fewer are not: moves between stretches are missed, which costs more than
-a second thread brings (12,000 points), while reversing parts of one array is still cheap."""
+"""So many points are cut up. Fewer are not: moves between stretches are missed, which costs more
+than a second thread brings (12,000 points), while reversing parts of one array is still cheap."""
 
 _STRETCH_NODES = 8_000
 _ROUND_S_PER_NODE = 3e-4
