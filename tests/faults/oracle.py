@@ -10,7 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
@@ -33,6 +33,8 @@ from tests.faults.faults import CAN_CRASH_JOBS, RUNNING_AT_ONCE, Injection
 from tests.faults.traffic import Traffic, Watcher
 from tests.webhooks.receiver import Receiver
 
+# The threads of a killed process die one after another, and its sockets close with the last one.
+_AFTERMATH = timedelta(seconds=0.25)
 _DEFECTS = frozenset({"unexpected_error", "job_defect"})
 _LAST_EVENT = {
     JobStatus.COMPLETED: EventType.COMPLETED,
@@ -297,7 +299,7 @@ def _judge_crashes(
     return [
         f"crashed between {begin:%H:%M:%S.%f} and {end:%H:%M:%S.%f}, and nothing had happened"
         for begin, end in crashed
-        if not any(fault.begin <= end and fault.end >= begin for fault in faults)
+        if not any(fault.begin <= end and fault.end + _AFTERMATH >= begin for fault in faults)
     ]
 
 
