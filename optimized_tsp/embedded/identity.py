@@ -15,6 +15,9 @@ __all__ = ["DATABASE", "HOST", "Identity", "free_port", "is_free", "webhook_key"
 HOST = "127.0.0.1"
 DATABASE = "optimized_tsp"
 
+_PORTS = range(20_000, 32_000)
+"""Below those from which systems choose the near end of a connection (32768 or 49152 and up)."""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -90,10 +93,9 @@ def is_free(host: str, port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
+    """A port that nobody listens on now, nor is given to a connection by the system meanwhile."""
+    while not is_free(HOST, port := secrets.choice(_PORTS)):
+        pass
     return port
 
 

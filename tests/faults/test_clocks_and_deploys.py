@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -194,14 +196,21 @@ async def _until_running(cluster: Cluster, http: httpx.AsyncClient) -> None:
 async def _submit_while(
     replacing: asyncio.Task[None], clients: httpx.AsyncClient, traffic: Traffic, number: int
 ) -> None:
-    """Submit through whichever API takes the connection, as a load balancer would; once each."""
+    """Submit through whichever API takes the connection, as a load balancer would."""
     while not replacing.done():
+        key = {"Idempotency-Key": str(uuid4())}
+        untouched_until = datetime.now(UTC)
         for url in traffic.cluster.urls[number % 2 :] + traffic.cluster.urls[: number % 2]:
             try:
-                answer = await clients.post(f"{url}{ODD_PATH}", json=odd("prove"))
+                answer = await clients.post(f"{url}{ODD_PATH}", json=odd("prove"), headers=key)
             except httpx.ConnectError:
                 continue
+            except httpx.ReadError:  # the kernel had connected us, and no process had taken it
+                untouched_until = datetime.now(UTC)
+                continue
             assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+            # What a process takes it answers: nothing came of an attempt that was broken off.
+            assert datetime.fromisoformat(answer.json()["submitted_at"]) >= untouched_until
             traffic.accepted.append(answer.json()["task_id"])
             break
 
