@@ -27,7 +27,11 @@ __all__ = ["TourStage"]
 _BEFORE_PROOF_S_PER_NODE = 1e-3
 _BEFORE_PROOF_S_AT_MOST = 5.0
 _BEFORE_PROOF_SHARE = 0.1
-_BESIDE_PROOF_S_PER_NODE = 1e-2
+_PROOF_S_PER_NODE = 3e-3
+_WITHOUT_PROOF_SHARE = 0.5
+"""A proof in less time cannot be hoped for: then tours get more of it."""
+_BESIDE_PROOF_S_PER_NODE = 3e-3
+_BESIDE_PROOF_S_AT_LEAST = 1.0
 _BESIDE_PROOF_S_AT_MOST = 10.0
 _BEFORE_PROOF_KICKS_PER_NODE = 10
 
@@ -48,6 +52,7 @@ class TourStage:
         self._plan = plan
         self._tours: TourSearch | None = None
         self._turn_due = 0.0
+        self._calling = False
 
     def begin(self) -> None:
         """A good tour within a second for 10,000 nodes."""
@@ -65,8 +70,11 @@ class TourStage:
     def sharpen(self) -> None:
         """Better tours with all threads, before a proof that gains by every one of them."""
         nodes = self._graph.num_nodes
+        remaining = self._search.remaining()
+        hopeless = remaining < _PROOF_S_PER_NODE * nodes
+        share = _WITHOUT_PROOF_SHARE if hopeless else _BEFORE_PROOF_SHARE
         seconds = min(_BEFORE_PROOF_S_PER_NODE * nodes, _BEFORE_PROOF_S_AT_MOST)
-        seconds = min(seconds, _BEFORE_PROOF_SHARE * self._search.remaining())
+        seconds = min(seconds, share * remaining)
         self._improve(
             self._search.over,
             seconds=seconds,
@@ -92,6 +100,7 @@ class TourStage:
         def give_up() -> bool:
             return done.is_set() or self._search.over()
 
+        self._calling = True
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tours") as executor:
             executor.submit(self._improve_beside, give_up)
             try:
@@ -110,15 +119,19 @@ class TourStage:
     @property
     def settled(self) -> bool:
         """Nothing better was found for so long that the thread is better used for the proof."""
+        if self._calling:  # it tells nothing before its end
+            return False
         search = self._search
         idle_s = search.elapsed() - float(search.statistics.get("time_to_best_s", 0.0))
         return idle_s > max(_PATIENCE_AT_LEAST_S, _PATIENCE * search.elapsed())
 
     def _improve_beside(self, give_up: Callable[[], bool]) -> None:
         """fast-tsp for a while, in a process of its own; then our own search for good."""
-        seconds = min(_BESIDE_PROOF_S_PER_NODE * self._graph.num_nodes, _BESIDE_PROOF_S_AT_MOST)
+        seconds = max(_BESIDE_PROOF_S_PER_NODE * self._graph.num_nodes, _BESIDE_PROOF_S_AT_LEAST)
         if not self._plan.deterministic:
+            seconds = min(seconds, _BESIDE_PROOF_S_AT_MOST)
             self._improve(give_up, seconds=seconds, call_threads=1)
+        self._calling = False
         self._improve(give_up)
 
     def _improve(
