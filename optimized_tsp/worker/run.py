@@ -286,8 +286,12 @@ class JobRun:
                     log=said,
                     claimant=self._going_on(),
                 )
-            except Exception as error:  # noqa: BLE001 - what is wrong with the end is raised below
-                self._log.warning("end_repeated", error=repr(error))
+            except Exception as error:  # noqa: BLE001 - logged, and tried the other way
+                # The other way tries again, and raises what is wrong with the end itself.
+                if is_outage(error):
+                    self._log.warning("end_repeated", error=repr(error))
+                else:
+                    self._log.exception("end_repeated")
             else:
                 if ended is not None:
                     self._next = ended.following

@@ -11,6 +11,8 @@ from pydantic import SecretStr
 
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
+from optimized_tsp.core.database import Database
+from optimized_tsp.jobs.services import Services
 from tests.stack import WEBHOOK_KEY
 
 JOBS = "/tsp_solver/v1/jobs"
@@ -41,3 +43,10 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
+
+
+@pytest.fixture
+def db(app: FastAPI) -> Database:
+    """The application's own database."""
+    services: Services = app.state.services
+    return services.database

@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
-from fastapi import FastAPI
 from sqlalchemy import delete, func, select, text, update
 
 from optimized_tsp.core.config import Settings
@@ -17,7 +15,6 @@ from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.jobs.models import Instance, Job
 from optimized_tsp.jobs.retention import prune_endpoints
-from optimized_tsp.jobs.services import Services
 from optimized_tsp.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from optimized_tsp.webhooks.repository import endpoint_of_url
 from optimized_tsp.webhooks.secrets import SecretBox
@@ -28,12 +25,6 @@ from tests.webhooks.conftest import secrets_that_sign
 
 URL = "https://hooks.example.org/jobs?token=7"
 WITH_URL = TRIANGLE | {"webhook_url": URL}
-
-
-@pytest.fixture
-def db(app: FastAPI) -> Database:
-    services: Services = app.state.services
-    return services.database
 
 
 async def submit(client: httpx.AsyncClient, body: dict[str, Any] = WITH_URL) -> dict[str, Any]:

@@ -100,6 +100,14 @@ class Cluster:
                     process.start()
                 await asyncio.sleep(0.02)
 
+    async def replace(self, process: Process) -> None:
+        """SIGTERM, and a new one once it has ended, as a rolling deploy does."""
+        process.ask_to_stop()
+        async with asyncio.timeout(20):
+            while process.is_running():  # noqa: ASYNC110 - no event of ours
+                await asyncio.sleep(0.02)
+        await self.restart(process)
+
     def solver_children(self) -> list[psutil.Process]:
         """The processes that solve right now."""
         found = []

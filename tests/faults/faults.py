@@ -102,23 +102,13 @@ async def freeze_worker(cluster: Cluster, source: random.Random) -> bool:
 
 async def replace_worker(cluster: Cluster, source: random.Random) -> bool:
     """SIGTERM under load and a new one, as a rolling deploy does: no attempt is lost."""
-    worker = source.choice(cluster.workers)
-    worker.ask_to_stop()
-    async with asyncio.timeout(20):
-        while worker.is_running():  # noqa: ASYNC110 - no event of ours
-            await asyncio.sleep(0.02)
-    await cluster.restart(worker)
+    await cluster.replace(source.choice(cluster.workers))
     return True
 
 
 async def replace_api(cluster: Cluster, source: random.Random) -> bool:
     """SIGTERM under load and a new one, as a rolling deploy does: what it has begun it answers."""
-    api = source.choice(cluster.apis)
-    api.ask_to_stop()
-    async with asyncio.timeout(20):
-        while api.is_running():  # noqa: ASYNC110 - no event of ours
-            await asyncio.sleep(0.02)
-    await cluster.restart(api)
+    await cluster.replace(source.choice(cluster.apis))
     return True
 
 

@@ -86,7 +86,7 @@ async def test_an_api_killed_under_requests_and_live_sockets_loses_nothing(
 async def test_replacing_all_workers_under_load_fails_no_request_and_costs_no_attempt(
     cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories
 ) -> None:
-    replacing = asyncio.create_task(_replace_workers(cluster))
+    replacing = asyncio.create_task(_replace(cluster, cluster.workers))
     while not replacing.done():
         answer = await http.post(f"{cluster.urls[0]}{ODD_PATH}", json=odd("prove"))
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
@@ -108,7 +108,7 @@ async def test_replacing_all_apis_under_load_fails_no_request_and_costs_no_attem
     async with each_anew as clients, asyncio.TaskGroup() as group:
         patient = group.create_task(_submit_and_wait(cluster, http, odd("prove", gate=gate)))
         await _until_running(cluster, http)
-        replacing = group.create_task(_replace_apis(cluster))
+        replacing = group.create_task(_replace(cluster, cluster.apis))
         for number in range(3):
             group.create_task(_submit_while(replacing, clients, traffic, number))
 
@@ -158,22 +158,9 @@ def _start_worker_ahead(cluster: Cluster, folder: Path, *, seconds: int) -> Proc
     return worker
 
 
-async def _replace_workers(cluster: Cluster) -> None:
-    for worker in cluster.workers:
-        worker.ask_to_stop()
-        async with asyncio.timeout(20):
-            while worker.is_running():  # noqa: ASYNC110 - no event of ours
-                await asyncio.sleep(0.02)
-        await cluster.restart(worker)
-
-
-async def _replace_apis(cluster: Cluster) -> None:
-    for api in cluster.apis:
-        api.ask_to_stop()
-        async with asyncio.timeout(20):
-            while api.is_running():  # noqa: ASYNC110 - no event of ours
-                await asyncio.sleep(0.02)
-        await cluster.restart(api)
+async def _replace(cluster: Cluster, processes: list[Process]) -> None:
+    for process in processes:
+        await cluster.replace(process)
 
 
 async def _submit_and_wait(
