@@ -49,11 +49,12 @@ test-privileged: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Run the tests tha
 fuzz: $(VENV)/.dev-ready  ## Call a service 20,000 times with generated requests (ARGS="--cases N --seed N").
 	@exec $(BIN)/python -m tests.api.contract $(ARGS)
 
-# Parts: the engines against the truth, a mix of faults, long outages. The first that fails ends it.
+# Parts: the engines against the truth, a mix of faults, long outages, a full machine. The first that fails ends it.
 soak: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Test for hours what `make test` tests in minutes: solvers, then faults.
 	@$(BIN)/python -m tests.solvers.tsp.soak
 	@$(BIN)/python -m tests.faults.mix --seeds 1 2 3 --jobs 2000 --faults 300
 	@$(BIN)/python -m tests.faults.outages
+	@$(BIN)/python -m tests.faults.saturation --minutes 30
 
 openapi: $(VENV)/.dev-ready  ## Write the agreed OpenAPI document anew (tests/api/openapi.json).
 	@exec $(BIN)/python -m tests.api.openapi_snapshot
