@@ -13,6 +13,7 @@ from functools import partial
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 import optimized_tsp
 from optimized_tsp.core.config import Settings
@@ -217,42 +218,33 @@ class Deliverer:
         self.wake()  # there is room again, here and at the endpoint
         if not attempt.cancelled() and (defect := attempt.exception()) is not None:
             # The delivery is due again when its lease has run out.
-            logger.error("webhook_unrecorded", delivery=str(claimed.id), exc_info=defect)
+            logger.error("webhook_unrecorded", exc_info=defect, **_facts(claimed))
 
     async def _deliver(self, claimed: Claimed) -> None:
         """One attempt; its success is recorded with the next look."""
-        if not claimed.secrets:
-            self._complain(claimed)
-            await self._write(partial(claims.put_off, claimed, wait_s=_UNSIGNED_AGAIN_S))
-            return
-        begun = time.monotonic()
-        outcome = await self._traced(claimed)
-        duration_s = time.monotonic() - begun
-        result = "delivered" if isinstance(outcome, int) else "failed"
-        self._tally.count("webhook_attempts", result=result)
-        if isinstance(outcome, int):
-            self._delivered.append(Delivered(claimed, outcome, duration_s))
-            return
-        logger.info(
-            "webhook_failed",
-            delivery=str(claimed.id),
-            endpoint=str(claimed.endpoint.id),
-            reason=outcome.error,
-        )
-        await self._write(
-            partial(outcomes.record_failure, claimed, outcome, duration_s, self._schedule)
-        )
+        with bound_contextvars(**_facts(claimed)):
+            if not claimed.secrets:
+                self._complain(claimed)
+                await self._write(partial(claims.put_off, claimed, wait_s=_UNSIGNED_AGAIN_S))
+                return
+            begun = time.monotonic()
+            outcome = await self._traced(claimed)
+            duration_s = time.monotonic() - begun
+            result = "delivered" if isinstance(outcome, int) else "failed"
+            self._tally.count("webhook_attempts", result=result)
+            if isinstance(outcome, int):
+                self._delivered.append(Delivered(claimed, outcome, duration_s))
+                return
+            logger.info("webhook_failed", reason=outcome.error)
+            await self._write(
+                partial(outcomes.record_failure, claimed, outcome, duration_s, self._schedule)
+            )
 
     def _complain(self, claimed: Claimed) -> None:
         """Now and then: what waits because of a missing key may be very much."""
         if time.monotonic() >= self._complain_at:
             self._complain_at = time.monotonic() + _UNSIGNED_AGAIN_S
-            logger.error(
-                "webhooks_unsigned",
-                endpoint=str(claimed.endpoint.id),
-                reason=claimed.unsigned,
-                effect="they wait",
-            )
+            logger.error("webhooks_unsigned", reason=claimed.unsigned, effect="they wait")
 
     async def _traced(self, claimed: Claimed) -> int | Failure:
         """An attempt in a span of the job's trace; a test begins a trace of its own."""
@@ -282,7 +274,7 @@ class Deliverer:
             return Failure(str(error))
         except Exception:
             # A delivery that breaks us follows the schedule too, and ends.
-            logger.exception("webhook_defect", delivery=str(claimed.id))
+            logger.exception("webhook_defect")
             return Failure("An internal error; it was logged.")
 
     async def _send(self, claimed: Claimed, traceparent: str | None) -> Answer:
@@ -319,6 +311,13 @@ class Deliverer:
             logger.warning(
                 "database_unavailable", effect="webhooks wait for leases", error=repr(error)
             )
+
+
+def _facts(claimed: Claimed) -> dict[str, str]:
+    """What log lines about an attempt name; a test is about no job."""
+    facts = {"delivery": message_id(claimed.id), "endpoint": str(claimed.endpoint.id)}
+    job = claimed.payload.get("task_id")
+    return facts if job is None else {"job": job, **facts}
 
 
 def _judged(answer: Answer) -> int | Failure:

@@ -215,6 +215,22 @@ async def test_neither_secrets_nor_signatures_nor_urls_are_logged(
         assert hidden not in said
 
 
+async def test_what_is_logged_of_an_attempt_names_the_job_and_what_the_receiver_was_told(
+    outbox: Outbox, deliver: Deliver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with receiver(answer(500)) as stranger:
+        endpoint = await outbox.endpoint(stranger.url())
+        [owed] = await outbox.owe(endpoint)
+        deliver(Schedule(()))
+        [row] = (await outbox.until(ended)).values()
+
+    [line] = [line for line in "".join(capfd.readouterr()).splitlines() if "webhook_failed" in line]
+    for named in (f"job={row.payload['task_id']}", f"endpoint={endpoint}"):
+        assert named in line
+    assert f"delivery={message_id(owed)}" in line
+    assert stranger.ids == [message_id(owed)]
+
+
 async def test_hundreds_of_deliveries_to_many_endpoints_arrive_once_each(
     outbox: Outbox, deliver: Deliver
 ) -> None:
