@@ -1,10 +1,8 @@
-"""Reading jobs as the API shows them: one query a page, one tenant's jobs only."""
+"""Reading one job as the API shows it, of one tenant only (`lists` has lists of them)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -12,14 +10,11 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Double,
-    Row,
     Subquery,
     case,
     cast,
     func,
     select,
-    text,
-    tuple_,
 )
 from sqlalchemy.orm import aliased
 
@@ -34,12 +29,11 @@ from optimized_tsp.solvers.registry import AnySolver
 from optimized_tsp.webhooks.models import WebhookEndpoint
 
 __all__ = [
-    "Filters",
     "Scope",
     "find_instance",
     "find_job",
     "find_solution",
-    "list_jobs",
+    "job_view",
     "lock_job",
     "no_job",
     "queue_positions",
@@ -64,52 +58,13 @@ class Scope:
         return conditions
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which jobs a list shows; empty means all. Every tag has to match."""
-
-    statuses: Sequence[JobStatus] = ()
-    submitted_after: datetime | None = None
-    submitted_before: datetime | None = None
-    tags: Sequence[tuple[str, str]] = ()
-    name: str | None = None
-
-    def apply(self, query: Any) -> Any:
-        """Narrow a query on jobs."""
-        if self.statuses:
-            query = query.where(Job.status.in_([status.value for status in self.statuses]))
-        if self.submitted_after is not None:
-            query = query.where(Job.submitted_at > self.submitted_after)
-        if self.submitted_before is not None:
-            query = query.where(Job.submitted_at < self.submitted_before)
-        for key, value in self.tags:
-            # The second says the same again: it is what the index on tags leaves out.
-            query = query.where(Job.tags.contains({key: value}), Job.tags != text("'{}'"))
-        if self.name is not None:
-            query = query.where(Job.name == self.name)
-        return query
-
-
 async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
     """One job; raises `NotFound`."""
     query = _one_view().where(Job.id == job_id, *scope.conditions())
     row = (await session.execute(query)).first()
     if row is None:
         raise no_job(job_id)
-    return _view(row)
-
-
-async def list_jobs(
-    session: ReadSession, scope: Scope, filters: Filters, *, before: UUID | None, limit: int
-) -> list[JobView]:
-    """Jobs newest first, those submitted before the job `before`."""
-    views = _page_of_views().where(*scope.conditions())
-    query = filters.apply(views).order_by(Job.submitted_at.desc(), Job.id.desc()).limit(limit)
-    if before is not None:
-        earlier = aliased(Job)
-        at = select(earlier.submitted_at).where(earlier.id == before).scalar_subquery()
-        query = query.where(tuple_(Job.submitted_at, Job.id) < tuple_(at, before))
-    return [_view(row) for row in await session.execute(query)]
+    return job_view(row)
 
 
 async def find_instance(session: ReadSession, scope: Scope, job_id: UUID) -> bytes:
@@ -197,13 +152,6 @@ def _one_view() -> Any:
     return _views(case((Job.status == JobStatus.SUBMITTED.value, ahead)))
 
 
-@cache
-def _page_of_views() -> Any:
-    """Views of jobs with their places, computed for the whole queue at once."""
-    queue = queue_positions()
-    return _views(queue.c.position).outerjoin(queue, queue.c.id == Job.id)
-
-
 def _views(queue_position: Any) -> Any:
     running_s = cast(func.extract("epoch", func.now() - Job.run_started_at), Double)
     webhook_url = (
@@ -224,7 +172,7 @@ def _views(queue_position: Any) -> Any:
     ).outerjoin(Solution, Solution.job_id == Job.id)
 
 
-def _view(row: Row[Any]) -> JobView:
+def job_view(row: Any) -> JobView:
     status = JobStatus(row.status)
     infeasible = None
     if row.solution_status is not None or row.cost is not None:

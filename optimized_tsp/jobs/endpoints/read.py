@@ -18,7 +18,8 @@ from optimized_tsp.core.pagination import CURSOR_PATTERN, decode_cursor, encode_
 from optimized_tsp.jobs import repository
 from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, parse_tag, scope_of, solver_prefix
 from optimized_tsp.jobs.formats import solution_types, write_solution
-from optimized_tsp.jobs.repository import Filters, Scope
+from optimized_tsp.jobs.lists import MOST_JOBS, Filters, list_jobs
+from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import wanted_type
 from optimized_tsp.jobs.schemas import JobView, solution_type
 from optimized_tsp.jobs.services import ServicesDep
@@ -110,7 +111,7 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             list[TagText] | None, Query(description="key:value; several must all match.")
         ] = None,
         name: Annotated[str | None, Query(description="Exactly this name.", pattern=NO_NUL)] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        limit: Annotated[int, Query(ge=1, le=MOST_JOBS)] = 50,
         cursor: Annotated[
             str | None, Query(description="From the Link header.", pattern=CURSOR_PATTERN)
         ] = None,
@@ -124,10 +125,7 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             name=name,
         )
         before = decode_cursor(cursor) if cursor is not None else None
-        async with services.database.read() as session:
-            page = await repository.list_jobs(
-                session, scope, filters, before=before, limit=limit + 1
-            )
+        page = await list_jobs(services.database, scope, filters, before=before, limit=limit + 1)
         if len(page) > limit:
             page = page[:limit]
             query = _query(filters, page[-1].task_id, limit)

@@ -1,0 +1,64 @@
+"""The tags of jobs, each in the order in which its jobs were submitted, for lists.
+
+Runs while the version before still serves: what that one inserts, a trigger adds as well. Most
+tags are filled in before the trigger's lock is taken, so that it holds up submissions for a moment
+only. `jobs_by_tag_idx` stays for the version before this one.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+_KEY = ("tenant_id", "solver", "version", "key", "value", "submitted_at", "job_id")
+_FILL = """
+INSERT INTO job_tags (tenant_id, solver, version, key, value, submitted_at, job_id)
+SELECT tenant_id, solver, version, tag.key, tag.value, submitted_at, id
+FROM jobs, jsonb_each_text(tags) AS tag
+WHERE tags <> '{}'
+"""
+# The owner writes, whatever the role of who submits may do at this moment.
+_FUNCTION = """
+CREATE FUNCTION add_job_tags() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO job_tags (tenant_id, solver, version, key, value, submitted_at, job_id)
+    SELECT NEW.tenant_id, NEW.solver, NEW.version, tag.key, tag.value, NEW.submitted_at, NEW.id
+    FROM jsonb_each_text(NEW.tags) AS tag;
+    RETURN NULL;
+END $$
+"""
+_TRIGGER = """
+CREATE TRIGGER jobs_add_tags AFTER INSERT ON jobs
+FOR EACH ROW WHEN (NEW.tags <> '{}') EXECUTE FUNCTION add_job_tags()
+"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "job_tags",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("solver", sa.Text(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint(*_KEY, name=op.f("job_tags_pkey")),
+    )
+    op.execute(_FILL)
+    op.execute(_FUNCTION)
+    op.execute(_TRIGGER)
+    # What was submitted meanwhile; no submission takes an hour.
+    op.execute(f"{_FILL} AND submitted_at > now() - interval '1 hour' ON CONFLICT DO NOTHING")
+
+
+def downgrade() -> None:
+    op.execute("DROP TRIGGER jobs_add_tags ON jobs")
+    op.execute("DROP FUNCTION add_job_tags")
+    op.drop_table("job_tags")
