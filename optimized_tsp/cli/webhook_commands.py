@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 import typer
@@ -14,12 +15,25 @@ __all__ = ["DeliveryState", "webhooks_app"]
 
 webhooks_app = typer.Typer(help="Webhooks: endpoints that are told what happens to jobs.")
 
+
+class Cleared(StrEnum):
+    """What an endpoint can do without."""
+
+    SOLVER = "solver"
+    TAGS = "tags"
+    DESCRIPTION = "description"
+
+
 DeliveryState: TypeAlias = Literal["pending", "delivered", "failed"]
 WebhookId: TypeAlias = Annotated[
     UUID, typer.Argument(metavar="ID", help="The endpoint's id, as list shows it.")
 ]
 Limit: TypeAlias = Annotated[int, typer.Option(min=1, help="How many, newest first.")]
 All: TypeAlias = Annotated[bool, typer.Option("--all", help="Every one there is.")]
+OfSolver: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME[/VERSION]", help="Only its jobs, as tsp or tsp/v1.")
+]
+Description: TypeAlias = Annotated[str | None, typer.Option(help="A note of your own.")]
 
 
 @webhooks_app.command()
@@ -32,11 +46,9 @@ def create(
         list[str] | None,
         typer.Option(metavar="TYPE", help="As job.completed; may be repeated. Default: the ends."),
     ] = None,
-    solver: Annotated[
-        str | None, typer.Option(metavar="NAME[/VERSION]", help="Only its jobs, as tsp or tsp/v1.")
-    ] = None,
+    solver: OfSolver = None,
     tag: Tags = None,
-    description: Annotated[str | None, typer.Option(help="A note of your own.")] = None,
+    description: Description = None,
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,18 +57,73 @@ def create(
     from optimized_tsp.cli.webhooks import run_create
 
     def work() -> ExitCode:
-        name, _, version = (solver or "").partition("/")
-        members = {
-            "url": address,
-            "event_types": event or None,
-            "solver": name or None,
-            "version": version or None,
-            "tags": dict(parse_tags(tag)) or None,
-            "description": description,
-        }
+        members = _members(address, event, solver, tag, description)
         return run_create(find_service(url), members, as_json=as_json)
 
     finish(work)
+
+
+@webhooks_app.command()
+def change(
+    webhook_id: WebhookId,
+    *,
+    address: Annotated[
+        str | None, typer.Option(help="Where events are posted from now on: https, public.")
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE", help="These instead of those before; may be repeated."),
+    ] = None,
+    solver: OfSolver = None,
+    tag: Tags = None,
+    description: Description = None,
+    clear: Annotated[
+        list[Cleared] | None,
+        typer.Option(metavar="|".join(Cleared), help="Take this away; may be repeated."),
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change an endpoint and show it; what is not named stays, the secret too."""
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.webhooks import run_change
+
+    def work() -> ExitCode:
+        members = _members(address, event, solver, tag, description)
+        cleared = _cleared(clear or [])
+        if not (members or cleared) or members.keys() & cleared:
+            raise typer.BadParameter("name what is to be different, and each once")
+        return run_change(find_service(url), webhook_id, members | cleared, as_json=as_json)
+
+    finish(work)
+
+
+def _members(
+    address: str | None,
+    event: list[str] | None,
+    solver: str | None,
+    tag: list[str] | None,
+    description: str | None,
+) -> dict[str, Any]:
+    """The members of an endpoint that were given; a solver means its version, too, or all."""
+    given: dict[str, Any] = {
+        "url": address,
+        "event_types": event or None,
+        "tags": dict(parse_tags(tag)) or None,
+        "description": description,
+    }
+    members = {name: value for name, value in given.items() if value is not None}
+    if solver is not None:
+        name, _, version = solver.partition("/")
+        members |= {"solver": name, "version": version or None}
+    return members
+
+
+def _cleared(what: list[Cleared]) -> dict[str, None]:
+    members = [one.value for one in what]
+    if Cleared.SOLVER in what:
+        members.append("version")
+    return dict.fromkeys(members)
 
 
 @webhooks_app.command("list")

@@ -19,9 +19,11 @@ from optimized_tsp.cli.exit_codes import ExitCode, complain
 from optimized_tsp.cli.tables import Column, age, lay_out, moment, printable, terminal_width
 
 __all__ = [
+    "run_change",
     "run_create",
     "run_delete",
     "run_deliveries",
+    "run_job_secret",
     "run_list",
     "run_redeliver",
     "run_rotate",
@@ -92,10 +94,9 @@ class _Webhooks(Service):
 
 
 def run_create(address: Address, members: dict[str, Any], *, as_json: bool) -> ExitCode:
-    """Register an endpoint; members that are None are left to the service."""
-    given = {name: value for name, value in members.items() if value is not None}
+    """Register an endpoint."""
     with _Webhooks(address) as service:
-        made = service.call("POST", "", json=given)
+        made = service.call("POST", "", json=members)
     if as_json:
         return _print_json(made)
     complain(f"endpoint {made['id']} is registered; its secret is shown only now")
@@ -121,6 +122,15 @@ def run_show(address: Address, webhook_id: UUID, *, as_json: bool) -> ExitCode:
     with _Webhooks(address) as service:
         found = service.call("GET", f"/{webhook_id}")
     return _print_json(found) if as_json else _print("\n".join(_facts(found)))
+
+
+def run_change(
+    address: Address, webhook_id: UUID, members: dict[str, Any], *, as_json: bool
+) -> ExitCode:
+    """Change these members of an endpoint (None takes one away) and print what is known then."""
+    with _Webhooks(address) as service:
+        changed = service.call("PATCH", f"/{webhook_id}", json=members)
+    return _print_json(changed) if as_json else _print("\n".join(_facts(changed)))
 
 
 def run_test(address: Address, webhook_id: UUID, *, as_json: bool) -> ExitCode:

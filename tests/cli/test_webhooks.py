@@ -64,6 +64,34 @@ def test_a_new_endpoint_has_the_filters_given_and_a_secret_for_scripts(cli: Cli)
     assert cli.run("webhooks", "show", webhook_id).code == 4
 
 
+def test_what_is_changed_is_changed_and_the_rest_stays(cli: Cli, endpoint: str) -> None:
+    limited = cli.run(
+        *("webhooks", "change", endpoint, "--event", "job.failed", "--solver", "tsp/v1"),
+        *("--tag", "team=north", "--description", "the north"),
+    )
+    elsewhere = cli.run(
+        *("webhooks", "change", endpoint, "--address", f"{ADDRESS}/2", "--solver", "knapsack"),
+        *("--clear", "tags", "--clear", "description", "--json"),
+    ).json
+    everything = cli.run("webhooks", "change", endpoint, "--clear", "solver", "--json").json
+
+    assert limited.code == 0
+    assert "events       job.failed\n" in limited.out
+    assert "jobs         tsp/v1, team=north\n" in limited.out
+    assert (elsewhere["url"], elsewhere["event_types"]) == (f"{ADDRESS}/2", ["job.failed"])
+    assert (elsewhere["solver"], elsewhere["version"]) == ("knapsack", None)
+    assert (elsewhere["tags"], elsewhere["description"]) == (None, None)
+    assert everything == elsewhere | {"solver": None}
+
+
+@pytest.mark.parametrize("options", [[], ["--solver", "tsp", "--clear", "solver"]])
+def test_a_change_says_what_is_to_be_different(cli: Cli, endpoint: str, options: list[str]) -> None:
+    refused = cli.run("webhooks", "change", endpoint, *options)
+
+    assert refused.code == 2
+    assert "name what is to be different, and each once" in refused.err
+
+
 def test_a_rotated_secret_is_another_one(cli: Cli, endpoint: str) -> None:
     first = cli.run("webhooks", "rotate", endpoint)
     second = cli.run("webhooks", "rotate", endpoint, "--json")
