@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Row, func, select, text
 
 from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.events.filter import Wanted
-from optimized_tsp.events.models import Event, FeedRetention
+from optimized_tsp.events.models import Event
 from optimized_tsp.events.types import JobEvent
 
 __all__ = [
@@ -27,9 +27,9 @@ __all__ = [
     "FeedRange",
     "events_after",
     "events_of_job",
-    "feed_head",
     "feed_range",
     "first_seq",
+    "last_events",
     "prune_events",
     "replay_page",
     "sequence",
@@ -67,9 +67,10 @@ _SEQUENCE = text(
 
 _RANGE = text(
     """
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS newest,
-           coalesce((SELECT pruned_through FROM feed_retention), 0) AS oldest
-    FROM feed_positions
+    SELECT oldest, greatest(oldest, (SELECT max(position) FROM events)) AS head, newest
+    FROM (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS newest,
+                 coalesce((SELECT pruned_through FROM feed_retention), 0) AS oldest
+          FROM feed_positions) AS kept
     """
 )
 
@@ -102,9 +103,11 @@ EVENT_COLUMNS = "job_id, seq, type, tenant_id, solver, version, tags, data"
 @dataclass(frozen=True, slots=True)
 class FeedRange:
     """The positions a cursor may stand for: below `oldest` events are gone, above `newest` none
-    was ever given."""
+    was ever given. `head` is that of the newest event; what is sequenced later gets a higher one.
+    """
 
     oldest: int
+    head: int
     newest: int
 
 
@@ -124,22 +127,22 @@ async def sequence(database: Database) -> None:
             await connection.execute(_SEQUENCE)
 
 
-async def feed_head(session: ReadSession) -> int:
-    """The position of the newest event; all that is sequenced later gets a higher one."""
-    head = await session.scalar(select(func.max(Event.position)))
-    pruned_through = await session.scalar(select(FeedRetention.pruned_through))
-    return max(head or 0, pruned_through or 0)
-
-
 async def feed_range(session: ReadSession) -> FeedRange:
-    """Which positions can be resumed from."""
+    """Which positions can be resumed from, and where the feed is."""
     row = (await session.execute(_RANGE)).one()
-    return FeedRange(oldest=row.oldest, newest=row.newest)
+    return FeedRange(oldest=row.oldest, head=row.head, newest=row.newest)
 
 
 async def events_after(session: ReadSession, position: int, *, limit: int) -> list[JobEvent]:
     """Events after `position` in feed order, of all jobs and tenants."""
     return await _read(session, [Event.position > position], Event.position, limit)
+
+
+async def last_events(session: ReadSession, *, after: int, upto: int, limit: int) -> list[JobEvent]:
+    """The last events with `after` < position <= `upto` in feed order, of all jobs and tenants."""
+    conditions = [Event.position > after, Event.position <= upto]
+    events = await _read(session, conditions, Event.position.desc(), limit)
+    return events[::-1]
 
 
 async def events_of_job(

@@ -20,10 +20,11 @@ from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.filter import EventFilter, Wanted
 from optimized_tsp.events.listen import listen
-from optimized_tsp.events.log import events_after, feed_head, replay_page, sequence
+from optimized_tsp.events.log import FeedRange, events_after, feed_range, replay_page, sequence
 from optimized_tsp.events.types import TERMINAL_EVENTS, JobEvent
 from optimized_tsp.live.handout import HandOut
-from optimized_tsp.live.outbox import Frame, Outbox
+from optimized_tsp.live.history import History
+from optimized_tsp.live.outbox import Batch, Outbox
 from optimized_tsp.live.subscription import check_cursor
 from optimized_tsp.live.tours import Tours
 
@@ -77,6 +78,7 @@ class Feed:
         self._handed_out = handed_out
         self._took_s = 0.0
         self.tours = Tours(self.reading)
+        self._history = History(self.reading)
         self._database = database
         self._bus = bus
         self._heard = heard
@@ -89,8 +91,8 @@ class Feed:
         self._rung = asyncio.Event()
         self._reads = asyncio.Semaphore(_CONCURRENT_READS)
         self._dividing = asyncio.Lock()
-        self._next_division: asyncio.Task[int] | None = None
-        self._divisions: set[asyncio.Task[int]] = set()
+        self._next_division: asyncio.Task[FeedRange] | None = None
+        self._divisions: set[asyncio.Task[FeedRange]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -128,8 +130,8 @@ class Feed:
                 async with self._database.read() as session:
                     yield session
 
-    async def now(self) -> int:
-        """The position that divides what was committed before this call from what comes after.
+    async def now(self) -> FeedRange:
+        """Its `head` divides what was committed before this call from what comes after.
 
         Whoever asks while others are answered is answered together with the next: thousands of
         clients that come back at once cost a few looks, not thousands. Raises `ServiceUnavailable`.
@@ -140,27 +142,28 @@ class Feed:
             self._next_division.add_done_callback(self._divided)
         return await asyncio.shield(self._next_division)
 
-    def _divided(self, division: asyncio.Task[int]) -> None:
+    def _divided(self, division: asyncio.Task[FeedRange]) -> None:
         self._divisions.discard(division)
         if not division.cancelled():
             division.exception()  # those who waited for it may all be gone
 
-    async def _divide(self) -> int:
+    async def _divide(self) -> FeedRange:
         async with self._dividing, self._reads:
             self._next_division = None  # who asks from now on needs a later answer
             with database_trouble():
                 await sequence(self._database)
                 async with self._database.read() as session:
-                    return await feed_head(session)
+                    return await feed_range(session)
 
     def join(self, outbox: Outbox, *, after: int, now: int) -> int:
         """Open the outbox and return a position P: it gets every event behind P and `after`.
 
-        Events up to P are there to be read already. `now` is a recent answer of `now()`.
+        Events up to P are there to be read already. `now` is the head of a recent `now()`.
         """
-        if not self._outboxes:
+        if not self._outboxes and now > self._position:
             # Nobody listened, so nothing was read: go on from the end, not from back then.
-            self._position = self._offered = max(self._position, now)
+            self._position = self._offered = now
+            self._history.restart(now)
         outbox.open(after=max(after, self._position))
         self._outboxes[outbox] = None
         self._rung.set()
@@ -170,17 +173,24 @@ class Feed:
         """Offer it nothing any more."""
         self._outboxes.pop(outbox, None)
 
-    async def replay(self, wanted: Wanted, *, after: int, upto: int) -> AsyncGenerator[list[Frame]]:
+    async def replay(self, wanted: Wanted, *, after: int, upto: int) -> AsyncGenerator[list[Batch]]:
         """Wanted events with `after` < position <= `upto`, page by page.
 
-        Raises `CursorExpired` when some of them were pruned meanwhile.
+        What is not long ago comes from memory. Raises `CursorExpired` when some of them were pruned
+        meanwhile.
         """
+        # One job's events are few: to read just them is less than all that happened since.
+        read = wanted.task_id is None
         while after < upto:
-            async with self.reading() as session:
-                page = await replay_page(session, wanted, after=after, upto=upto, limit=_PAGE)
-                await check_cursor(session, after)
-            yield [Frame.of(event) for event in page.events]
-            after = page.end
+            if await self._history.has(after, read=read):
+                events, end = self._history.stretch(after, upto)
+            else:
+                async with self.reading() as session:
+                    page = await replay_page(session, wanted, after=after, upto=upto, limit=_PAGE)
+                    check_cursor(await feed_range(session), after)
+                events, end = HandOut(page.events), page.end
+            yield events.wanted(wanted, after=after)
+            after = end
 
     def _hear(self, job_id: UUID | None) -> None:
         if self._heard is not None and job_id is not None:
@@ -226,6 +236,7 @@ class Feed:
     async def _hand_out(self, events: list[JobEvent]) -> None:
         # Whoever joins from now on finds them in Postgres already, and gets what comes after.
         self._position = max(self._position, events[-1].position)
+        self._history.add(events)
         hand_out, began = HandOut(events), time.perf_counter()
         for number, outbox in enumerate(list(self._outboxes), start=1):
             if outbox in self._outboxes:  # others had their turn meanwhile

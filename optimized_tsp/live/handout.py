@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from optimized_tsp.events.filter import EventFilter, Wanted
 from optimized_tsp.events.types import JobEvent
 from optimized_tsp.live.frames import websocket_frame
 from optimized_tsp.live.outbox import Batch, Frame, Outbox
@@ -25,26 +26,29 @@ class HandOut:
         self._events = events
         self._frames: dict[int, tuple[Frame, bytes]] = {}
         # By the identity of the filter, which is faster than by its value; feeds keep one of each.
-        self._shared: dict[int, list[Batch]] = {}
+        # It is kept here, too, as a later one must not be taken for it.
+        self._shared: dict[int, tuple[EventFilter | None, list[Batch]]] = {}
         self._batches: list[Batch] = []
 
     def wanted_by(self, outbox: Outbox) -> list[Batch]:
         """What the client gets of the events; it is counted as given to it."""
-        wanted, first = outbox.wanted, self._events[0].position
-        if wanted.followed or outbox.after >= first or wanted.after >= first:
-            after = outbox.after
-            batches = self._batched(
-                event for event in self._events if event.position > after and wanted.matches(event)
-            )
-        else:
-            shared = self._shared.get(id(wanted.subscribed))
-            if shared is None:
-                shared = self._batched(event for event in self._events if wanted.matches(event))
-                self._shared[id(wanted.subscribed)] = shared
-            batches = shared
+        batches = self.wanted(outbox.wanted, after=outbox.after)
         for batch in batches:
             batch.clients += 1
         return batches
+
+    def wanted(self, wanted: Wanted, *, after: int) -> list[Batch]:
+        """What is wanted of the events behind `after`."""
+        first = self._events[0].position if self._events else 0
+        if wanted.followed or after >= first or wanted.after >= first:
+            return self._batched(
+                event for event in self._events if event.position > after and wanted.matches(event)
+            )
+        shared = self._shared.get(id(wanted.subscribed))
+        if shared is None:
+            batches = self._batched(event for event in self._events if wanted.matches(event))
+            shared = self._shared[id(wanted.subscribed)] = (wanted.subscribed, batches)
+        return shared[1]
 
     def reached(self) -> list[tuple[JobEvent, int]]:
         """The events that somebody was given, each with the number of clients."""

@@ -124,16 +124,23 @@ class Requests:
         solver = self._solver(request)
         scope = Scope(self._scope.tenant_id, solver.name, solver.version)
         submission = await self._parse(solver, request.body)
-        begun: list[bool] = []
+        begun: list[UUID] = []
+
+        def created(job_id: UUID) -> None:
+            if follow(job_id):
+                begun.append(job_id)
+
         view, is_new = await commands.submit(
             self._services,
             scope,
             submission,
             _replay(request, submission),
-            created=lambda job_id: begun.append(follow(job_id)),
+            created=created,
         )
-        if not is_new and any(begun) and view.status in TERMINAL:
-            self._stream.forget(view.task_id)  # its last event may have been long ago
+        for job_id in begun:
+            # The last event of an earlier job may have been long ago.
+            if job_id != view.task_id or (not is_new and view.status in TERMINAL):
+                self._stream.forget(job_id)
         return view
 
     def _solver(self, request: SubmitJob) -> AnySolver:

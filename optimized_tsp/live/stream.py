@@ -95,7 +95,7 @@ class Stream:
 
     async def open(self) -> None:
         """Miss nothing from now on; raises `ServiceUnavailable`."""
-        self._start = self._followed_until = await self._feed.now()
+        self._start = self._followed_until = (await self._feed.now()).head
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Send everything from `open` on, after a moment in which the client may say otherwise."""
@@ -178,17 +178,17 @@ class Stream:
         wanted = self._feed.shared(
             replace(self._scope, task_id=message.task_id, tag=message.key_and_value)
         )
-        try:
+        if wanted.task_id is not None:
             async with self._feed.reading() as session:
                 await check_job(session, wanted)
-                if message.position is not None:
-                    await check_cursor(session, message.position)
+        now = await self._feed.now()
+        after = now.head if message.position is None else message.position
+        try:
+            check_cursor(now, after)
         except CursorExpired as expired:
             await self._go_on_after(expired)
-        now = await self._feed.now()
-        after = now if message.position is None else message.position
         await self._send(subscribed_frame(after))
-        await self._run(wanted, after, now)
+        await self._run(wanted, after, now.head)
 
     async def _run(self, subscribed: EventFilter | None, after: int, now: int) -> Never:
         """Send what is wanted behind `after`; `now` is a recent answer of the feed's."""
@@ -209,14 +209,17 @@ class Stream:
         self.close()
         await self._send(expired_frame(expired.oldest))
         self._note(expired.oldest)
-        now = await self._feed.now()
+        now = (await self._feed.now()).head
         await self._run(None, now, now)
 
     async def _replay(self, wanted: Wanted, position: int, upto: int) -> None:
-        async for frames in self._feed.replay(wanted, after=position, upto=upto):
-            for frame in frames:
-                await self._send(await self._text(frame))
-                self._sent(frame)
+        async for batches in self._feed.replay(wanted, after=position, upto=upto):
+            for batch in batches:
+                if not self.write(batch):
+                    for frame in batch.frames:
+                        await self._send(await self._text(frame))
+                        self._sent(frame)
+            await asyncio.sleep(0)
         self._note(upto)
 
     async def _send_live(self, outbox: Outbox) -> int:

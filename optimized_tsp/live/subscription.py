@@ -7,7 +7,7 @@ from sqlalchemy import select
 from optimized_tsp.core.database import ReadSession
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.events.filter import EventFilter
-from optimized_tsp.events.log import feed_range
+from optimized_tsp.events.log import FeedRange
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope
 
@@ -40,9 +40,8 @@ async def check_job(session: ReadSession, wanted: EventFilter) -> None:
         )
 
 
-async def check_cursor(session: ReadSession, position: int) -> None:
+def check_cursor(kept: FeedRange, position: int) -> None:
     """Raise `CursorExpired` or `InvalidInput` when the feed cannot be resumed from `position`."""
-    kept = await feed_range(session)
     if position < kept.oldest:
         raise CursorExpired(kept.oldest)
     if position > kept.newest:

@@ -10,7 +10,6 @@ from sqlalchemy import func, select, text, update
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.events.log import (
-    feed_head,
     feed_range,
     prune_events,
     sequence,
@@ -144,8 +143,8 @@ async def test_an_emptied_feed_keeps_its_place(db: Database) -> None:
     async with db.write() as session:
         assert await prune_events(session, keep=timedelta(0)) == 1
     async with db.read() as session:
-        assert await feed_head(session) == event.position
-        assert (await feed_range(session)).newest == event.position
+        kept = await feed_range(session)
+    assert (kept.head, kept.newest) == (event.position, event.position)
     # and an event that had no position yet is still to come
     assert [event.seq for event in await read_on(db, event.position)] == [2]
 
@@ -153,5 +152,5 @@ async def test_an_emptied_feed_keeps_its_place(db: Database) -> None:
 async def test_a_new_feed_starts_at_nothing(db: Database) -> None:
     await sequence(db)
     async with db.read() as session:
-        assert await feed_head(session) == 0
-        assert (await feed_range(session)).newest == 0
+        kept = await feed_range(session)
+    assert (kept.oldest, kept.head, kept.newest) == (0, 0, 0)

@@ -30,7 +30,7 @@ from optimized_tsp.jobs.answers import Answer, finish
 from optimized_tsp.jobs.leases import Claim, claim_next
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.outcomes import Progress, save_progress
-from optimized_tsp.jobs.service import submit_job
+from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.transitions import Happened, record
 from optimized_tsp.live.feed import Feed
@@ -135,9 +135,9 @@ class Jobs:
         body = {**SUBMISSION, "tags": tags}
         submission = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with self.database.write() as session:
-            job_id = await submit_job(session, tenant_id, submission)
-        self.bus.announce(job_id)
-        return job_id
+            stored = await store_job(session, NewJob(tenant_id, submission))
+        self.bus.announce(stored.job_id)
+        return stored.job_id
 
     async def improve(self, job_id: UUID, cost: int) -> None:
         """A worker finds a solution of this cost, and says so; it takes jobs until it has this."""
@@ -205,13 +205,16 @@ class Client:
     async def send(self, **message: Any) -> None:
         await self.socket.send(orjson.dumps(message).decode())
 
-    async def receive(self) -> dict[str, Any]:
-        """The next message of the server."""
+    async def receive(self, *, pings: bool = False) -> dict[str, Any]:
+        """The next message of the server; one of its `pings` only if asked for, else answered."""
         if self._received:
             return self._received.popleft()
-        async with asyncio.timeout(DEADLINE_S):
-            message: dict[str, Any] = orjson.loads(await self.socket.recv())
-        return message
+        while True:
+            async with asyncio.timeout(DEADLINE_S):
+                message: dict[str, Any] = orjson.loads(await self.socket.recv())
+            if pings or message != {"type": "ping"}:
+                return message
+            await self.send(type="pong")
 
     async def subscribe(self, **fields: Any) -> str:
         """Subscribe; returns the cursor of the answer."""

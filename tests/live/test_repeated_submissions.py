@@ -50,9 +50,8 @@ async def test_many_at_once_with_one_key_make_one_job(server: Server, jobs: Jobs
             )
         answers = [await client.receive() for _ in range(13)]
         responses = [answer for answer in answers if answer["type"] == "response"]
-        refused = [answer for answer in answers if answer["type"] == "error"]
+        assert len(responses) == 12
         assert len({answer["result"]["task_id"] for answer in responses}) == 1
-        assert {answer["error"]["status"] for answer in refused} <= {409}
         assert await number_of_jobs(jobs) == 1
 
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from optimized_tsp.events.log import prune_events
-from optimized_tsp.live import peer
+from optimized_tsp.live import history, peer
 from tests.live.conftest import DEADLINE_S, Jobs, Server, client_of, until
 from tests.promises import promised
 
@@ -91,7 +91,6 @@ async def test_a_slow_reader_is_closed_and_others_do_not_notice(server: Server, 
             with promised(5):
                 await jobs.happen(job, 20, padding=PADDING)
                 assert await other.seqs(20) == list(range(seq + 1, seq + 21))
-
             seq += 20
         # Then it is told so, after what had already been sent, as soon as it reads
         received = await sleeper.read_until(CLOSE_SLOW)
@@ -126,9 +125,10 @@ async def test_one_who_stalls_while_history_is_replayed_is_reset(
 
 
 async def test_history_pruned_while_it_is_replayed_is_not_passed_over(
-    server: Server, jobs: Jobs
+    server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given one who stopped reading in the middle of history
+    # Given one who stopped reading in the middle of history that is too long for memory
+    monkeypatch.setattr(history, "MAX_EVENTS", 100)
     job = await jobs.submit()
     await jobs.happen(job, 1000, padding=PADDING)
     async with sleeper_of(server, after="0") as sleeper:

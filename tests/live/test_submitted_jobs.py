@@ -187,7 +187,7 @@ async def test_a_job_that_was_not_stored_is_not_followed(
     async with client_of(server) as client:
         assert (await client.ask("submitJob", **(TSP | {"body": {}})))["type"] == "error"
         with monkeypatch.context() as broken:
-            broken.setattr("optimized_tsp.jobs.submitting.submit_jobs", lambda *_: 1 / 0)
+            broken.setattr("optimized_tsp.jobs.submitting.store_jobs", lambda *_: 1 / 0)
             assert (await client.ask("submitJob", **TSP))["type"] == "error"
         await client.submit()
 

@@ -205,10 +205,10 @@ async def test_pings_both_ways(server: Server, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("optimized_tsp.live.connection.PING_INTERVAL_S", 0.1)
     async with client_of(server) as client:
         await client.subscribe()
-        assert await client.receive() == {"type": "ping"}
+        assert await client.receive(pings=True) == {"type": "ping"}
         await client.send(type="pong")
         await client.send(type="ping")
-        answers = {(await client.receive())["type"] for _ in range(3)}
+        answers = {(await client.receive(pings=True))["type"] for _ in range(3)}
         assert answers == {"ping", "pong"}
 
 
@@ -244,6 +244,7 @@ async def test_an_expired_cursor_makes_nobody_read_what_is_kept(
         return await replay_page(*args, **options)
 
     monkeypatch.setattr("optimized_tsp.live.feed.replay_page", counted)
+    monkeypatch.setattr("optimized_tsp.live.history.MAX_EVENTS", 1)
     async with client_of(server) as client:
         await client.subscribe(after="0")
         await client.events(4)
