@@ -12,14 +12,13 @@ from structlog.contextvars import bind_contextvars
 
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import repository, service
-from optimized_tsp.jobs.idempotency import Replay
+from optimized_tsp.jobs.idempotency import Replay, earlier_job
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.schemas import CancelledJobs, JobView, NoticeView
-from optimized_tsp.jobs.service import NewJob
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.jobs.storing import NewJob, Stored, store_job
 from optimized_tsp.jobs.submission import ParsedSubmission
-from optimized_tsp.jobs.submitting import Stored
 from optimized_tsp.webhooks.secrets import SecretBox
 from optimized_tsp.webhooks.service import ensure_job_secret
 
@@ -37,26 +36,40 @@ async def submit(
     """Store the job, unless `replay` did so before, and ring for a worker.
 
     Returns its status and whether it is new. `created` is called with the id before the commit:
-    before anybody can see an event of a new job. What is neither to be replayed nor tied to a
-    webhook shares a transaction with what else comes at this moment.
+    before anybody can see an event of a new job. When another request with the same key comes in
+    between, it is called again, with that one's job. What is tied to a webhook has a transaction of
+    its own; everything else shares one with what comes at this moment.
     """
-    if replay is None and submission.webhook_url is None:
-        job = NewJob(scope.tenant_id, submission)
-        if created is not None:
-            created(job.id)
-        bind_contextvars(job=str(job.id))  # the line about this request names it
-        return _new_view(await services.submitter.submit(job)), True
+    job = NewJob(scope.tenant_id, submission, replay=replay)
+    if created is not None:
+        created(await _known(services, scope, replay) or job.id)
+    if submission.webhook_url is None:
+        stored = await services.submitter.submit(job)
+    else:
+        stored = await _store_with_webhook(services, job)
+    if created is not None and not stored.is_new:
+        created(stored.job_id)
+    bind_contextvars(job=str(stored.job_id))  # the line about this request names it
+    if stored.is_new and submission.webhook_url is None:
+        return _new_view(stored), True
+    return await view(services, scope, stored.job_id), stored.is_new
+
+
+async def _known(services: Services, scope: Scope, replay: Replay | None) -> UUID | None:
+    if replay is None:
+        return None
+    async with services.database.read() as session:
+        return await earlier_job(session, scope, replay)
+
+
+async def _store_with_webhook(services: Services, job: NewJob) -> Stored:
     async with services.database.write() as session:
-        if submission.webhook_url is not None:
-            box = SecretBox.from_settings(services.settings)
-            await ensure_job_secret(session, box, scope.tenant_id)
-        job_id, is_new = await service.submit_once(session, scope, submission, replay)
-        if created is not None:
-            created(job_id)
-    bind_contextvars(job=str(job_id))
-    if is_new:
-        services.bus.announce(job_id, ring=True)
-    return await view(services, scope, job_id), is_new
+        box = SecretBox.from_settings(services.settings)
+        await ensure_job_secret(session, box, job.tenant_id)
+        stored = await store_job(session, job)
+    if stored.is_new:
+        services.bus.announce(stored.job_id, ring=True)
+    return stored
 
 
 def _new_view(stored: Stored) -> JobView:

@@ -10,19 +10,19 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, LargeBinary, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from optimized_tsp.core.database import Base, WriteSession
+from optimized_tsp.core.database import Base, ReadSession, WriteSession
 from optimized_tsp.core.errors import InputProblem, InvalidInput, StateConflict
-from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope
 
 __all__ = [
     "KEY_RULE",
+    "TAKE_KEYS",
     "IdempotencyKey",
     "Replay",
     "earlier_job",
     "is_key",
     "prune_keys",
-    "remember",
+    "refusal",
 ]
 
 KEPT = timedelta(hours=24)
@@ -61,57 +61,56 @@ class Replay:
     pointer: str = "/Idempotency-Key"
 
 
-async def earlier_job(session: WriteSession, scope: Scope, replay: Replay) -> UUID | None:
-    """The job this key made before, None when it is new.
+_OLD = f"known.created_at < now() - interval '{KEPT.total_seconds():.0f} s'"
+_RENEWED = ", ".join(
+    f"{name} = CASE WHEN {_OLD} THEN excluded.{name} ELSE known.{name} END"
+    for name in ("body_hash", "job_id", "created_at")
+)
 
-    Raises `StateConflict` while it is in flight and when its job was removed, `InvalidInput` when
-    it came with another body.
-    """
-    name = f"{scope.tenant_id}/{scope.solver}/{scope.version}/{replay.key}"
-    free = await session.scalar(
-        select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
-    )
-    if not free:
-        raise StateConflict(
-            "A request with this Idempotency-Key is being handled right now; try again."
-        )
-    mine = (
+# Who comes while another transaction stores the same key waits for its end, and an update is what
+# returns the row that is there then: a query would not see it. In one order everywhere, so that
+# transactions with the same keys do not deadlock. The jobs are checked when the statement ends.
+TAKE_KEYS = f"""
+    INSERT INTO idempotency_keys AS known (tenant_id, solver, version, key, body_hash, job_id)
+    SELECT DISTINCT ON (tenant_id, solver, version, key)
+           tenant_id, solver, version, key, decode(body_hash, 'hex'), id
+    FROM new WHERE key IS NOT NULL ORDER BY tenant_id, solver, version, key, id
+    ON CONFLICT (tenant_id, solver, version, key) DO UPDATE SET {_RENEWED}
+    RETURNING tenant_id, solver, version, key, job_id, body_hash
+"""  # noqa: S608 - constants of ours
+"""Gives each key of the rows `new` to a job, unless it has one; returns whose job each key is."""
+
+
+async def earlier_job(session: ReadSession, scope: Scope, replay: Replay) -> UUID | None:
+    """The job this key made before, None when there is none (or not any more)."""
+    query = select(IdempotencyKey.job_id).where(
         IdempotencyKey.tenant_id == scope.tenant_id,
         IdempotencyKey.solver == scope.solver,
         IdempotencyKey.version == scope.version,
         IdempotencyKey.key == replay.key,
+        IdempotencyKey.created_at >= func.now() - KEPT,
     )
-    await session.execute(
-        delete(IdempotencyKey).where(*mine, IdempotencyKey.created_at < func.now() - KEPT)
-    )
-    earlier = await session.scalar(select(IdempotencyKey).where(*mine))
-    if earlier is None:
-        return None
-    if earlier.body_hash != replay.body_hash:
-        raise InvalidInput(
+    return await session.scalar(query)
+
+
+def refusal(
+    replay: Replay, earlier: UUID, body_hash: bytes, *, removed: bool
+) -> InvalidInput | StateConflict | None:
+    """What a submission is told whose key belongs to the job `earlier`; None: it is that job.
+
+    `body_hash` is that job's fingerprint, `removed` says whether its owner has removed it.
+    """
+    if body_hash != replay.body_hash:
+        return InvalidInput(
             "This Idempotency-Key was used with another body; use a new key for a new problem.",
             [InputProblem(replay.pointer, "key_reused", "belongs to another body")],
         )
-    if await session.scalar(select(Job.deleted_at).where(Job.id == earlier.job_id)) is not None:
-        raise StateConflict(
-            f"This Idempotency-Key made the job {earlier.job_id}, which was removed since; "
+    if removed:
+        return StateConflict(
+            f"This Idempotency-Key made the job {earlier}, which was removed since; "
             "use a new key for a new job."
         )
-    return earlier.job_id
-
-
-def remember(session: WriteSession, scope: Scope, replay: Replay, job_id: UUID) -> None:
-    """Keep the key with the job it made, in the same transaction."""
-    session.add(
-        IdempotencyKey(
-            tenant_id=scope.tenant_id,
-            solver=scope.solver,
-            version=scope.version,
-            key=replay.key,
-            body_hash=replay.body_hash,
-            job_id=job_id,
-        )
-    )
+    return None
 
 
 async def prune_keys(session: WriteSession) -> None:

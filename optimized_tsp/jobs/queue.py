@@ -6,16 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
-from optimized_tsp.core.database import ReadSession, WriteSession
+from optimized_tsp.core.database import ReadSession
 from optimized_tsp.jobs.models import Job
 from optimized_tsp.jobs.repository import Scope, queue_positions
 from optimized_tsp.jobs.states import JobStatus
 
-__all__ = ["QueueView", "WaitingJob", "find_queue", "queue_length_upto"]
-
-_LENGTH_UPTO = text("SELECT count(*) FROM jobs WHERE status = 'Submitted' AND id <= :job_id")
+__all__ = ["QueueView", "WaitingJob", "find_queue"]
 
 
 class WaitingJob(BaseModel):
@@ -44,11 +42,6 @@ async def find_queue(session: ReadSession, scope: Scope, *, limit: int) -> Queue
         running=await _count(session, scope, JobStatus.RUNNING),
         jobs=await _first(session, scope, limit),
     )
-
-
-async def queue_length_upto(session: WriteSession, job_id: UUID) -> int:
-    """How many jobs wait up to this one, itself included: its place in the queue."""
-    return int(await session.scalar(_LENGTH_UPTO, {"job_id": job_id}) or 0)
 
 
 async def _count(session: ReadSession, scope: Scope, status: JobStatus) -> int:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ARRAY, Uuid, bindparam, text, update
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 
 from optimized_tsp.core.database import WriteSession
-from optimized_tsp.jobs.models import Instance
 
 __all__ = [
     "prune_endpoints",
     "prune_instances",
     "prune_logs",
     "prune_solutions",
-    "restore_payload",
 ]
 
 _PRUNE_LOGS = text(
@@ -42,7 +40,7 @@ _PRUNE_SOLUTIONS = text(
     """
 )
 # FOR UPDATE keeps out submissions of the same instance: they hold it FOR KEY SHARE from the moment
-# they have seen that its payload is there (jobs.service).
+# they have seen that its payload is there (jobs.storing).
 _PRUNE_INSTANCES = text(
     """
     UPDATE instances SET payload = NULL
@@ -99,16 +97,6 @@ async def prune_instances(session: WriteSession, *, keep: timedelta, limit: int)
     """Remove the payload of instances all of whose jobs ended longer ago than `keep`."""
     pruned = await session.execute(_PRUNE_INSTANCES, {"keep": keep, "limit": limit})
     return len(pruned.all())
-
-
-async def restore_payload(session: WriteSession, digest: bytes, payload: bytes) -> None:
-    """Give an instance that was pruned its payload again: somebody has submitted it anew."""
-    await session.execute(
-        update(Instance)
-        .where(Instance.digest == digest)
-        .values(payload=payload)
-        .execution_options(synchronize_session=False)
-    )
 
 
 async def prune_endpoints(session: WriteSession, *, keep: timedelta, limit: int) -> int:

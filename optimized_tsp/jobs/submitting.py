@@ -1,16 +1,16 @@
 """Submissions that come at the same time share a transaction.
 
 While one transaction is on its way to disk the next submissions gather; nobody waits for company.
-A submission that the database refuses fails alone: the others are then stored one by one.
+A submission that the database refuses fails alone: the others are then stored one by one. One whose
+key stands for something else is told so; the others are stored.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
@@ -18,22 +18,12 @@ from optimized_tsp.core.database import Database
 from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs.queue import queue_length_upto
-from optimized_tsp.jobs.service import NewJob, submit_jobs
+from optimized_tsp.jobs.storing import NewJob, Stored, store_jobs
 
-__all__ = ["Stored", "Submitter"]
+__all__ = ["Submitter"]
 
 _WRITERS = 2
 _PATIENCE_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A job that was committed: when it was submitted, and its place in the queue then."""
-
-    job: NewJob
-    submitted_at: datetime
-    queue_position: int
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +47,8 @@ class Submitter:
     async def submit(self, job: NewJob) -> Stored:
         """Store a job and ring for a worker; returns after the commit.
 
-        Raises what the database raises, and `ServiceUnavailable` when it takes too long.
+        Raises what the database raises, `InvalidInput` or `StateConflict` when its key stands for
+        something else, and `ServiceUnavailable` when it takes too long.
         """
         waiting = _Waiting(job)
         self._waiting.append(waiting)
@@ -85,26 +76,21 @@ class Submitter:
             self._writers.difference_update({asyncio.current_task()})
 
     async def _store(self, batch: list[_Waiting]) -> None:
+        results: Sequence[Stored | Exception]
         try:
-            stored = await self._commit([waiting.job for waiting in batch])
+            results = await store_jobs(self._database, [waiting.job for waiting in batch])
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             if len(batch) > 1 and isinstance(error, DBAPIError) and not is_outage(error):
                 for waiting in batch:
                     await self._store([waiting])
                 return
-            for waiting in batch:
-                if not waiting.stored.done():
-                    waiting.stored.set_exception(error)
-            return
-        for waiting, result in zip(batch, stored, strict=True):
-            self._bus.announce(result.job.id, ring=True)
-            if not waiting.stored.done():  # whoever asked may be gone; the job is there
+            results = [error] * len(batch)
+        for waiting, result in zip(batch, results, strict=True):
+            if isinstance(result, Stored) and result.is_new:
+                self._bus.announce(result.job_id, ring=True)
+            if waiting.stored.done():  # whoever asked may be gone; the job is there
+                continue
+            if isinstance(result, Stored):
                 waiting.stored.set_result(result)
-
-    async def _commit(self, jobs: list[NewJob]) -> list[Stored]:
-        async with self._database.write() as session:
-            submitted_at = await submit_jobs(session, jobs)
-            ordered = sorted(job.id for job in jobs)
-            first = await queue_length_upto(session, ordered[0])
-        places: dict[UUID, int] = {job: first + n for n, job in enumerate(ordered)}
-        return [Stored(job, submitted_at, places[job.id]) for job in jobs]
+            else:
+                waiting.stored.set_exception(result)

@@ -12,7 +12,7 @@ import pytest
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
-from optimized_tsp.jobs.service import submit_job
+from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.solvers.tsp import TspSolver
 
@@ -43,6 +43,6 @@ def submit(db: Database) -> Submit:
         }
         parsed = parse_submission(TspSolver(), orjson.dumps(body), Settings())
         async with db.write() as session:
-            return await submit_job(session, DEFAULT_TENANT_ID, parsed)
+            return (await store_job(session, NewJob(DEFAULT_TENANT_ID, parsed))).job_id
 
     return submit

@@ -25,7 +25,7 @@ from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.jobs import answers, leases, outcomes
 from optimized_tsp.jobs.logs import NewLine, append_lines
 from optimized_tsp.jobs.outcomes import Progress
-from optimized_tsp.jobs.service import submit_job
+from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.solvers.tsp import TspSolver
 from tests.jobs.conftest import TRIANGLE
@@ -85,7 +85,7 @@ async def record(url: str) -> dict[str, Any]:
     parsed = parse_submission(TspSolver(), orjson.dumps(body), Settings())
     db.begin("submit")
     async with db.write() as session:
-        job = await submit_job(session, DEFAULT_TENANT_ID, parsed)
+        job = (await store_job(session, NewJob(DEFAULT_TENANT_ID, parsed))).job_id
     db.begin("claim")
     claimed = await claim(db, worker="worker of before")
     db.begin("progress")

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+import asyncpg
 import orjson
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
-from optimized_tsp.core.ids import DEFAULT_TENANT_ID
+from optimized_tsp.core.errors import InvalidInput
+from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.bus import Bus
-from optimized_tsp.jobs.service import NewJob
+from optimized_tsp.jobs.idempotency import Replay
+from optimized_tsp.jobs.storing import NewJob, Stored, store_job, store_jobs
 from optimized_tsp.jobs.submission import parse_submission
-from optimized_tsp.jobs.submitting import Stored, Submitter
+from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.solvers.tsp import TspSolver
 from tests.jobs.conftest import TRIANGLE
 
 
-def new_job(name: str) -> NewJob:
+def new_job(name: str, key: str | None = None) -> NewJob:
     body = orjson.dumps({"name": name, "tsp_instance": TRIANGLE})
-    return NewJob(DEFAULT_TENANT_ID, parse_submission(TspSolver(), body, Settings()))
+    submission = parse_submission(TspSolver(), body, Settings())
+    replay = None if key is None else Replay(key, submission.fingerprint())
+    return NewJob(DEFAULT_TENANT_ID, submission, replay=replay)
+
+
+async def rows(db: Database, query: str) -> list[tuple[Any, ...]]:
+    """What a query finds, sorted."""
+    async with db.read() as session:
+        return sorted(tuple(row) for row in await session.execute(text(query)))
+
+
+async def until_somebody_waits(db: Database) -> None:
+    """Return when a statement waits for the end of another transaction."""
+    async with asyncio.timeout(10):
+        while not await rows(db, "SELECT 1 FROM pg_locks WHERE NOT granted LIMIT 1"):
+            pass
 
 
 @pytest.fixture
@@ -55,42 +75,140 @@ async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> 
 
     results = await asyncio.gather(*map(submitter.submit, jobs), return_exceptions=True)
 
-    assert [type(one) for one in results] == [Stored] * 3 + [IntegrityError] + [Stored] * 4
+    assert [type(one) for one in results] == [Stored] * 3 + [DBAPIError] + [Stored] * 4
+    assert isinstance(results[3], DBAPIError)
+    assert isinstance(results[3].orig, asyncpg.UniqueViolationError)
     async with db.read() as session:
         names = await session.scalars(text("SELECT name FROM jobs ORDER BY id"))
     assert sorted(names) == ["first", *(f"job {number}" for number in range(8) if number != 3)]
 
 
-class SlowSubmitter(Submitter):
-    """Commits when the test says so."""
+async def test_those_with_one_key_are_one_job(db: Database, bus: Bus) -> None:
+    # Given processes of their own
+    submitters = [Submitter(db, bus, most=8) for _ in range(3)]
+    jobs = [new_job("order", key=f"key {number % 4}") for number in range(60)]
 
-    def __init__(self, database: Database, bus: Bus) -> None:
-        super().__init__(database, bus, most=1)
+    stored = await asyncio.gather(
+        *(submitters[number % 3].submit(job) for number, job in enumerate(jobs))
+    )
+
+    made = {one.job_id for one in stored if one.is_new}
+    assert len(made) == 4
+    by_key = {(one.job.replay, one.job_id) for one in stored}
+    assert {job_id for _, job_id in by_key} == made
+    assert len(by_key) == 4
+    assert await rows(db, "SELECT id FROM jobs") == [(job_id,) for job_id in sorted(made)]
+    assert await rows(db, "SELECT job_id, seq FROM events") == [(one, 1) for one in sorted(made)]
+
+
+async def test_a_key_with_another_body_is_refused_alone(db: Database, bus: Bus) -> None:
+    submitter = Submitter(db, bus, most=8)
+    before = await submitter.submit(new_job("one", key="known"))
+    jobs = [
+        new_job("other", key="known"),
+        new_job("two", key="new"),
+        new_job("another", key="new"),
+        new_job("of nobody else"),
+        new_job("one", key="known"),
+    ]
+
+    results = await asyncio.gather(*map(submitter.submit, jobs), return_exceptions=True)
+
+    assert [type(one) for one in results] == [InvalidInput, Stored, InvalidInput, Stored, Stored]
+    assert isinstance(results[4], Stored)
+    assert (results[4].job_id, results[4].is_new) == (before.job_id, False)
+    # and nothing is kept of what was refused
+    assert await rows(db, "SELECT name FROM jobs") == [("of nobody else",), ("one",), ("two",)]
+
+
+async def test_a_key_belongs_to_its_tenant(db: Database, bus: Bus) -> None:
+    submitter = Submitter(db, bus, most=8)
+    mine, theirs = new_job("one", key="k"), replace(new_job("two", key="k"), tenant_id=new_id())
+
+    stored = await asyncio.gather(submitter.submit(mine), submitter.submit(theirs))
+
+    assert [one.is_new for one in stored] == [True, True]
+
+
+async def test_who_comes_while_the_same_key_is_being_stored_gets_that_job(
+    db: Database, bus: Bus
+) -> None:
+    submitter = Submitter(db, bus, most=8)
+    job = new_job("one", key="k")
+    async with db.write() as session:
+        first = await store_job(session, job)
+        again = asyncio.create_task(submitter.submit(new_job("one", key="k")))
+        await until_somebody_waits(db)
+        assert not again.done()
+
+    assert (await again).job_id == first.job_id
+
+
+async def test_who_comes_while_the_same_key_is_given_up_makes_the_job(
+    db: Database, bus: Bus
+) -> None:
+    submitter = Submitter(db, bus, most=8)
+    with suppress(ZeroDivisionError):
+        async with db.write() as session:
+            await store_job(session, new_job("one", key="k"))
+            again = asyncio.create_task(submitter.submit(new_job("one", key="k")))
+            await until_somebody_waits(db)
+            raise ZeroDivisionError
+
+    assert (await again).is_new
+    assert len(await rows(db, "SELECT id FROM jobs")) == 1
+
+
+async def test_an_instance_that_was_pruned_comes_back(db: Database, bus: Bus) -> None:
+    submitter = Submitter(db, bus, most=8)
+    first = await submitter.submit(new_job("one"))
+    async with db.write() as session:
+        await session.execute(text("UPDATE instances SET payload = NULL"))
+
+    await asyncio.gather(*(submitter.submit(new_job("again")) for _ in range(12)))
+
+    payload = first.job.submission.payload
+    assert await rows(db, "SELECT payload, size FROM instances") == [(payload, len(payload))]
+
+
+async def test_places_in_the_queue_follow_the_order_of_arrival(db: Database) -> None:
+    stored = [await store_jobs(db, [new_job("job") for _ in range(5)]) for _ in range(3)]
+
+    places = [one.queue_position for batch in stored for one in batch if isinstance(one, Stored)]
+    assert places == list(range(1, 16))
+
+
+class SlowStore:
+    """Stores when the test says so."""
+
+    def __init__(self) -> None:
         self.commits: list[asyncio.Event] = []
         self.begun = asyncio.Semaphore(0)
 
-    async def _commit(self, jobs: list[NewJob]) -> list[Stored]:
+    async def __call__(self, _: Database, jobs: Sequence[NewJob]) -> list[Stored]:
         commit = asyncio.Event()
         self.commits.append(commit)
         self.begun.release()
         await commit.wait()
-        return [Stored(job, datetime.now(UTC), 1) for job in jobs]
+        return [Stored(job, job.id, datetime.now(UTC), 1) for job in jobs]
 
 
 async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotten(
-    db: Database, bus: Bus
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitter = SlowSubmitter(db, bus)
+    store = SlowStore()
+    monkeypatch.setattr("optimized_tsp.jobs.submitting.store_jobs", store)
+    submitter = Submitter(db, bus, most=1)
     first = [asyncio.create_task(submitter.submit(new_job(name))) for name in ("one", "two")]
     for _ in first:
-        await submitter.begun.acquire()
+        await store.begun.acquire()
 
-    for commit in submitter.commits:
+    for commit in store.commits:
         commit.set()
     late = asyncio.create_task(submitter.submit(new_job("late")))  # runs right after they end
 
     async with asyncio.timeout(5):
         await asyncio.gather(*first)
-        await submitter.begun.acquire()
-        submitter.commits[-1].set()
+        await store.begun.acquire()
+        store.commits[-1].set()
         await late

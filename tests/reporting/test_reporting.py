@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
-from optimized_tsp.jobs.service import submit_job
+from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.reporting.migrate import run_migrations
 from optimized_tsp.solvers.tsp import TspSolver
@@ -37,7 +37,7 @@ def submit(database: TestDatabase) -> Callable[[], Awaitable[None]]:
         db = Database(database.url, application_name="tests")
         async with db.write() as session:
             parsed = parse_submission(TspSolver(), orjson.dumps(body), Settings())
-            await submit_job(session, DEFAULT_TENANT_ID, parsed)
+            await store_job(session, NewJob(DEFAULT_TENANT_ID, parsed))
         await db.close()
 
     return submit

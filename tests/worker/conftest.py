@@ -24,8 +24,9 @@ from optimized_tsp.events.bus import Bus
 from optimized_tsp.events.types import TERMINAL_EVENTS
 from optimized_tsp.jobs.models import Job, Solution
 from optimized_tsp.jobs.repository import Scope
-from optimized_tsp.jobs.service import cancel_job, submit_job
+from optimized_tsp.jobs.service import cancel_job
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
+from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import ParsedSubmission
 from optimized_tsp.solvers.contract import InstanceSize
 from tests.promises import overdue
@@ -189,10 +190,10 @@ def submit(db: Database, bus: Bus) -> Submit:
             digest=hashlib.sha256(payload).digest(),
         )
         async with db.write() as session:
-            job_id = await submit_job(session, DEFAULT_TENANT_ID, submission)
+            stored = await store_job(session, NewJob(DEFAULT_TENANT_ID, submission))
         if ring:
             bus.ring()
-        return job_id
+        return stored.job_id
 
     return submit
 
