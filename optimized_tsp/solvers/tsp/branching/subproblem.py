@@ -152,8 +152,10 @@ class Subproblem:
         """Probes inside the block work on a copy of the program, which starts them much faster."""
         program = self.lp.lp
         self.lp.lp = program.copy_for_trials()
-        yield
-        self.lp.lp = program
+        try:
+            yield
+        finally:
+            self.lp.lp = program
 
     def probe(self, decision: Decision, iterations: int) -> Probe:
         """Try a decision for some iterations of the simplex method."""
@@ -278,25 +280,35 @@ class Subproblem:
     def _tried(self, decision: Decision) -> Iterator[None]:
         """The program and the bounds with one more decision, for a moment."""
         if isinstance(decision, EdgeDecision):
-            edge, side = decision.edge, int(decision.used)
-            column = np.flatnonzero(self._edges == edge)
-            before = self.lower[edge], self.upper[edge]
-            self.lower[edge] = self.upper[edge] = side
-            fixed = np.array([float(side)])
-            self.lp.lp.bound_columns(column, fixed, fixed)
+            with self._edge_tried(decision):
+                yield
+            return
+        lower, upper = decision.sides
+        row = self.lp.row_of(decision.cut)
+        if row is None:
+            self.lp.add_rows([Row(decision.cut, lower, upper)])
+        else:
+            self.lp.bound_row(row, lower, upper)
+        try:
             yield
+        finally:
+            if row is None:
+                self.lp.delete_rows([len(self.lp.rows) - 1])
+            else:
+                self.lp.bound_row(row, 2, None)
+
+    @contextmanager
+    def _edge_tried(self, decision: EdgeDecision) -> Iterator[None]:
+        edge, side = decision.edge, int(decision.used)
+        column = np.flatnonzero(self._edges == edge)
+        before = self.lower[edge], self.upper[edge]
+        self.lower[edge] = self.upper[edge] = side
+        fixed = np.array([float(side)])
+        self.lp.lp.bound_columns(column, fixed, fixed)
+        try:
+            yield
+        finally:
             self.lower[edge], self.upper[edge] = before
             self.lp.lp.bound_columns(
                 column, np.array([float(before[0])]), np.array([float(before[1])])
             )
-            return
-        lower, upper = decision.sides
-        row = self.lp.row_of(decision.cut)
-        if row is not None:
-            self.lp.bound_row(row, lower, upper)
-            yield
-            self.lp.bound_row(row, 2, None)
-            return
-        self.lp.add_rows([Row(decision.cut, lower, upper)])
-        yield
-        self.lp.delete_rows([len(self.lp.rows) - 1])

@@ -107,9 +107,6 @@ class LinearProgram:
     def delete_rows(self, places: IntArray) -> None:
         _check(self._highs.deleteRows(len(places), places.astype(np.int32)))
 
-    def delete_columns(self, places: IntArray) -> None:
-        _check(self._highs.deleteCols(len(places), places.astype(np.int32)))
-
     def bound_columns(self, places: IntArray, lower: FloatArray, upper: FloatArray) -> None:
         _check(self._highs.changeColsBounds(len(places), places.astype(np.int32), lower, upper))
 
