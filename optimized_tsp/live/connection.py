@@ -14,14 +14,14 @@ from optimized_tsp.core.errors import (
     InvalidInput,
     ServiceError,
     ServiceUnavailable,
+    StateConflict,
     Unauthorized,
 )
 from optimized_tsp.events.filter import EventFilter
-from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.live.feed import Feed, database_trouble
 from optimized_tsp.live.frames import PING, PONG, error_frame
-from optimized_tsp.live.logs import send_log
+from optimized_tsp.live.logs import Logs
 from optimized_tsp.live.messages import (
     Auth,
     InvalidRequest,
@@ -80,7 +80,6 @@ class Connection:
         self._peer = peer
         self._solver = solver
         self._key = key
-        self._log: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve the client to the end; raises `ServiceError` before it is accepted."""
@@ -138,6 +137,7 @@ class Connection:
             await self._listen(tasks, stream, requests)
 
     async def _listen(self, tasks: asyncio.TaskGroup, stream: Stream, requests: Requests) -> Never:
+        logs = Logs(self._feed, self._services.waiters, stream.jobs, self._peer.send)
         # Whoever only sends never notices that the client has left: this always reads.
         while True:
             try:
@@ -150,30 +150,24 @@ class Connection:
                     await self._peer.send(PONG)
                 case Subscribe():
                     await stream.subscribe(message)
-                    self._follow_log(tasks, message, stream.jobs)
+                    logs.subscribe(tasks, message)
                 case SubmitJob():
                     await stream.expect_jobs()
-                    await requests.begin(message)
+                    await self._submit(tasks, message, requests, logs)
                 case Request():
                     await requests.begin(message)
                 case Auth():
                     self._refuse_other(message.key)
 
-    def _follow_log(self, tasks: asyncio.TaskGroup, message: Subscribe, jobs: Scope) -> None:
-        """Send the log that this asks for, if it does, instead of the one before."""
-        if self._log is not None:
-            self._log.cancel()
-            self._log = None
-        if message.log and message.task_id is not None:
-            work = send_log(
-                self._feed,
-                self._services.waiters,
-                jobs,
-                message.task_id,
-                after=message.log_after,
-                send=self._peer.send,
-            )
-            self._log = tasks.create_task(work)
+    async def _submit(
+        self, tasks: asyncio.TaskGroup, message: SubmitJob, requests: Requests, logs: Logs
+    ) -> None:
+        try:
+            log = logs.expect(tasks) if message.log else None
+        except StateConflict as error:
+            await self._peer.send(error_frame(error, message.id))
+        else:
+            await requests.begin(message, log)
 
     def _refuse_other(self, key: str) -> None:
         if self._authenticator.required and key != self._key:

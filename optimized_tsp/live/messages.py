@@ -151,6 +151,7 @@ class SubmitJob(Request):
     solver: str | None = Field(default=None, description="Implied on a solver's own feed.")
     version: str | None = Field(default=None, description="Implied on a solver's own feed.")
     tours: bool = Field(default=False, description="As in `subscribe`, for this job.")
+    log: bool = Field(default=False, description="As in `subscribe`, for this job.")
     idempotency_key: str | None = Field(
         default=None, description="Kept for 24 h: the same key and body give the same job."
     )

@@ -24,6 +24,7 @@ from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.queue import find_queue
 from optimized_tsp.jobs.repository import Scope
+from optimized_tsp.jobs.schemas import JobView
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.jobs.submission import Body, ParsedSubmission
@@ -71,10 +72,13 @@ class Requests:
         self._room = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def begin(self, request: Request) -> None:
-        """Begin to work on a request, when there is room; who waits for that reads no others."""
+    async def begin(self, request: Request, job: asyncio.Future[UUID] | None = None) -> None:
+        """Begin to work on a request, when there is room; who waits for that reads no others.
+
+        `job` is told which job was submitted after that was answered, or it is cancelled.
+        """
         await self._room.acquire()
-        task = asyncio.create_task(self._work(request))
+        task = asyncio.create_task(self._work(request, job))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -90,20 +94,26 @@ class Requests:
         self._tasks.discard(task)
         self._room.release()
 
-    async def _work(self, request: Request) -> None:
+    async def _work(self, request: Request, job: asyncio.Future[UUID] | None) -> None:
         with suppress(Gone):
             try:
-                await self._answer(request)
+                try:
+                    await self._answer(request, job)
+                finally:
+                    if job is not None:
+                        job.cancel()  # if it was told of none
             except Gone:
                 raise
             except Exception as error:  # noqa: BLE001 - all are told, those of ours are logged
                 await self._send(error_frame(_told(error), request.id))
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request, job: asyncio.Future[UUID] | None) -> None:
         if isinstance(request, SubmitJob):
             with self._stream.following(tours=request.tours) as follow:
                 view = await self._submit(request, follow)
                 await self._send(response_frame(request.id, view))
+                if job is not None and not job.done():
+                    job.set_result(view.task_id)
         else:
             await self._send(response_frame(request.id, await self._result(request)))
 
@@ -120,7 +130,7 @@ class Requests:
                 return await commands.cancel_waiting(self._services, self._scope)
         raise TypeError(f"{request!r} is no request")
 
-    async def _submit(self, request: SubmitJob, follow: Callable[[UUID], bool]) -> BaseModel:
+    async def _submit(self, request: SubmitJob, follow: Callable[[UUID], bool]) -> JobView:
         solver = self._solver(request)
         scope = Scope(self._scope.tenant_id, solver.name, solver.version)
         submission = await self._parse(solver, request.body)

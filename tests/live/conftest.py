@@ -249,6 +249,11 @@ class Client:
         self._received.extendleft(reversed(before))
         return answer
 
+    @property
+    def before(self) -> list[dict[str, Any]]:
+        """What came before the last answer and was not received yet."""
+        return list(self._received)
+
     async def result(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Make a request; returns what the answer says."""
         answer = await self.ask(kind, **fields)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from optimized_tsp.jobs.logs import NewLine, append_lines
-from tests.live.conftest import Jobs, Server, client_of
+from optimized_tsp.live import logs
+from tests.live.conftest import Client, Jobs, Server, client_of
 
 
 async def say(jobs: Jobs, job_id: object, *messages: str, after: int) -> None:
@@ -56,3 +59,67 @@ async def test_a_log_is_that_of_one_job(server: Server, fields: dict[str, object
         error = await client.receive()
     assert error["type"] == "error"
     assert error["error"]["pointer"].startswith("/log")
+
+
+async def log_of(client: Client, job_id: str) -> list[tuple[int, str]]:
+    """All lines of the job's log that come, to the end; nobody else's log may come meanwhile."""
+    lines = []
+    while True:
+        message = await client.receive()
+        if message["type"] == "log":
+            assert message["task_id"] == job_id
+            lines += [(line["line"], line["message"]) for line in message["lines"]]
+            if message["complete"]:
+                return lines
+
+
+async def test_who_submits_a_job_gets_its_log_on_request(server: Server, jobs: Jobs) -> None:
+    async with client_of(server) as client:
+        with_log, without = await client.submit(log=True), await client.submit()
+        for job_id in (UUID(without), UUID(with_log)):
+            await jobs.improve(job_id, 9)
+            await say(jobs, job_id, "one", after=0)
+            await say(jobs, job_id, "two", after=1)
+            await jobs.finish(job_id)
+        assert await log_of(client, with_log) == [(1, "one"), (2, "two")]
+
+
+async def test_a_log_that_is_wanted_twice_comes_once(server: Server, jobs: Jobs) -> None:
+    async with client_of(server) as client:
+        # Given a log that comes with the job, of which a line was seen
+        job_id = await client.submit(log=True, idempotency_key="once")
+        await jobs.improve(UUID(job_id), 9)
+        await say(jobs, UUID(job_id), "one", after=0)
+        while (await client.receive())["type"] != "log":
+            pass
+        # When it is subscribed to from there on, and the job is submitted again
+        await client.send(type="subscribe", task_id=job_id, log=True, log_after=1)
+        while (await client.receive())["type"] != "subscribed":
+            pass
+        assert await client.submit(log=True, idempotency_key="once") == job_id
+        await say(jobs, UUID(job_id), "two", after=1)
+        await jobs.finish(UUID(job_id))
+        # Then the rest comes once, and nothing after it
+        assert await log_of(client, job_id) == [(2, "two")]
+        status = await client.result("getJob", task_id=job_id)
+        assert status["status"] == "Completed"
+        assert "log" not in {message["type"] for message in client.before}
+
+
+async def test_only_so_many_logs_at_once(
+    server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MAX_LOGS", 1)
+    async with client_of(server) as client:
+        # A submission that is refused takes no place
+        assert (await client.problem("submitJob", log=True, solver="tsp", version="v1", body={}))[
+            0
+        ] == 422
+        job_id = await client.submit(log=True)
+        body = {"solver": "tsp", "version": "v1", "body": {}}
+        assert (await client.problem("submitJob", log=True, **body))[0] == 409
+        # nor does a log that has ended
+        await jobs.improve(UUID(job_id), 9)
+        await jobs.finish(UUID(job_id))
+        await log_of(client, job_id)
+        assert (await client.problem("submitJob", log=True, **body))[0] == 422
