@@ -80,7 +80,12 @@ class Job(Base):
             "(status IN ('Completed', 'Failed', 'Cancelled')) = (completed_at IS NOT NULL)",
             name="completed_at_when_terminal",
         ),
-        Index("jobs_waiting_idx", "id", postgresql_where=text("status = 'Submitted'")),
+        Index(
+            "jobs_queue_idx",
+            "id",
+            postgresql_where=text("status = 'Submitted'"),
+            postgresql_include=["solver", "version", "submitted_at"],  # for /metrics
+        ),
         Index("jobs_leases_idx", "lease_until", postgresql_where=text("status = 'Running'")),
         Index("jobs_newest_idx", "tenant_id", "solver", "version", "id"),
         # A list of jobs for each of its filters: of some hundred rows, whatever the table holds.

@@ -130,6 +130,11 @@ class WebhookDelivery(Base):
             postgresql_where=text("delivered_at IS NULL AND failed_at IS NULL"),
         ),
         Index(
+            "webhook_deliveries_oldest_idx",
+            "created_at",
+            postgresql_where=text("delivered_at IS NULL AND failed_at IS NULL"),
+        ),
+        Index(
             "webhook_deliveries_unseen_idx",
             "id",
             postgresql_where=text("NOT seen AND delivered_at IS NULL AND failed_at IS NULL"),
