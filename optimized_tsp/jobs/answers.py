@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, TextClause, bindparam, select, text
+from sqlalchemy import Table, TextClause, bindparam, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -34,7 +34,7 @@ from optimized_tsp.jobs.models import Incumbent, Job, LogLine, Solution
 from optimized_tsp.jobs.outcomes import Progress, ending, standing
 from optimized_tsp.jobs.solutions import explain, improve, raise_bound
 from optimized_tsp.jobs.states import JobStatus
-from optimized_tsp.jobs.transitions import Happened, next_events, used_s
+from optimized_tsp.jobs.transitions import Happened, next_events
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.webhooks.outbox import EVENTS_OF_PARAMETER, appending
 
@@ -47,7 +47,7 @@ NO_SOLUTION_IN_TIME = (
 
 # What the end of a run changes of a job, beside what the statement says itself.
 _OF_JOB = (
-    *("status", "solution_status", "stop_reason", "error"),
+    *("status", "solution_status", "stop_reason", "error", "run_time_s"),
     *("last_seq", "log_lines", "log_bytes", "log_truncated"),
 )
 _OF_POINT = ("job_id", "attempt", "elapsed_s", "cost", "lower_bound", "gap")
@@ -145,6 +145,7 @@ def _merge(
     if target is JobStatus.FAILED:
         job.error = NO_SOLUTION_IN_TIME
     happened.append(ending(job, row, target, status, reason, answer.elapsed_s))
+    job.run_time_s = answer.elapsed_s
     events = [event.row() for event in next_events(*happened)]  # first: the job counts them
     mine = {"id": str(claim.job_id), "fence": claim.fence, "worker": claim.worker}
     solution = {name: getattr(row, name) for name in _solution_columns()}
@@ -243,7 +244,7 @@ def _write(*, taking_next: bool) -> TextClause:
         f"""
         WITH ended AS (
             UPDATE jobs
-            SET {job}, completed_at = now(), run_time_s = {_sql(used_s())},
+            SET {job}, completed_at = now(),
                 run_started_at = NULL, lease_until = NULL, leased_by = NULL
             FROM jsonb_to_record(:job) AS new (
                 {_typed(Job, ("id", *_OF_JOB))}, fence bigint, worker text,
@@ -273,11 +274,6 @@ def _write(*, taking_next: bool) -> TextClause:
         bindparam("events", type_=JSONB()),
         *(CLAIM_TYPES if taking_next else ()),
     )
-
-
-def _sql(expression: ColumnElement[Any]) -> str:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return str(expression.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 def _typed(model: type[Any], names: Sequence[str]) -> str:

@@ -7,8 +7,9 @@ writes nothing. Leases go by the database's clock, never by a worker's.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -89,7 +90,7 @@ def claiming(condition: str = "true") -> str:
     ), claimed AS (
         UPDATE jobs
         SET status = 'Running', fence = fence + 1, attempt = attempt + 1, leased_by = :worker,
-            lease_until = now() + :lease, run_started_at = now(),
+            lease_until = now() + :lease, run_started_at = NULL,
             started_at = coalesce(started_at, now()), last_seq = last_seq + 1
         FROM next WHERE jobs.id = next.id
         RETURNING jobs.*
@@ -157,6 +158,8 @@ class Claim:
     log_lines: int = 0
     request_id: str | None = None
     traceparent: str | None = None
+    heard_at: float = field(default_factory=time.monotonic, compare=False)
+    """When this process heard of it, by `time.monotonic`."""
 
     @property
     def remaining_s(self) -> float:
@@ -229,11 +232,14 @@ async def instance_payload(session: ReadSession, claim: Claim) -> bytes:
 
 
 async def renew(session: WriteSession, claim: Claim, *, lease_s: float) -> None:
-    """Keep the job; raises `LeaseLost`."""
+    """Keep the job, and say that its run began, if nothing has yet; raises `LeaseLost`."""
     renewed = await session.execute(
         update(Job)
         .where(*is_mine(claim))
-        .values(lease_until=_lease_end(lease_s))
+        .values(
+            lease_until=_lease_end(lease_s),
+            run_started_at=func.coalesce(Job.run_started_at, _began_at(claim)),
+        )
         .returning(Job.id)
         .execution_options(synchronize_session=False)
     )
@@ -250,10 +256,12 @@ async def stop_requested(session: ReadSession, claim: Claim) -> bool:
 
 
 async def locked(session: WriteSession, claim: Claim) -> Job:
-    """The claimed job, locked for this transaction; raises `LeaseLost`."""
+    """The claimed job, locked for this transaction, its run begun; raises `LeaseLost`."""
     job = await session.scalar(select(Job).where(*is_mine(claim)).with_for_update())
     if job is None:
         raise LeaseLost
+    if job.run_started_at is None:
+        job.run_started_at = _began_at(claim)
     return job
 
 
@@ -272,3 +280,7 @@ async def oldest_wait_s(session: ReadSession) -> float | None:
 
 def _lease_end(lease_s: float) -> Any:
     return func.now() + timedelta(seconds=lease_s)
+
+
+def _began_at(claim: Claim) -> Any:
+    return func.now() - timedelta(seconds=time.monotonic() - claim.heard_at)

@@ -61,8 +61,9 @@ _LISTED = ("tenant_id", "solver", "version")
 class Job(Base):
     """One job. Changes of `status` follow `jobs.states`; every write of a run names its fence.
 
-    `run_started_at` is when the present run began and `run_time_s` what earlier runs used up, so
-    that a resumed job gets the time that is left. Both, like the lease, go by the database's clock.
+    `run_started_at` is when the present run began, NULL until it first gives a sign of life, and
+    `run_time_s` what earlier runs used up, so that a resumed job gets the time that is left. The
+    first, like the lease, goes by the database's clock.
     `parameters` are loaded only where asked for: an initial tour among them may be large.
     `webhook_endpoint_id` stands for the `webhook_url`; no foreign key, which would have to check
     every job of a large table.

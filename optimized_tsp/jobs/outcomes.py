@@ -16,7 +16,7 @@ from optimized_tsp.jobs.leases import Claim, locked
 from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
 from optimized_tsp.jobs.solutions import improve, raise_bound
-from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
+from optimized_tsp.jobs.states import MAX_CRASHES, MAX_LOST_CLAIMS, JobStatus
 from optimized_tsp.jobs.transitions import Happened, change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
@@ -101,12 +101,7 @@ async def give_back(
     """Return the job to the queue on a graceful stop: that was no attempt."""
     job = await locked(session, claim)
     await write_lines(session, job, log)
-    if job.cancel_requested_at is not None:
-        await end_cancelled(session, job)
-        return JobStatus.CANCELLED
-    change_status(job, JobStatus.SUBMITTED)
-    job.attempt -= 1
-    return JobStatus.SUBMITTED
+    return await _given_back(session, job)
 
 
 async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatus]]:
@@ -120,10 +115,31 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
     )
     rescued = []
     for job in jobs.all():
+        if _never_began(job):
+            rescued.append((job.id, await _given_back(session, job)))
+            continue
         reason = "the worker that ran it disappeared"
         elapsed_s = await _elapsed_s(session, job)
         rescued.append((job.id, await _crashed(session, job, reason, elapsed_s)))
     return rescued
+
+
+def _never_began(job: Job) -> bool:
+    """Whether the worker was lost before the run gave a sign of life.
+
+    It may not even have heard of its claim. Should the job be what kills workers so soon, that
+    shows in the end: every claim raises the fence, and one that is given back is no attempt.
+    """
+    return job.run_started_at is None and job.fence - job.attempt < MAX_LOST_CLAIMS
+
+
+async def _given_back(session: WriteSession, job: Job) -> JobStatus:
+    if job.cancel_requested_at is not None:
+        await end_cancelled(session, job)
+        return JobStatus.CANCELLED
+    change_status(job, JobStatus.SUBMITTED)
+    job.attempt -= 1
+    return JobStatus.SUBMITTED
 
 
 async def end_cancelled(session: WriteSession, job: Job) -> None:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["ACTIVE", "MAX_CRASHES", "TERMINAL", "TRANSITIONS", "ForbiddenTransition", "JobStatus"]
+__all__ = [
+    "ACTIVE",
+    "MAX_CRASHES",
+    "MAX_LOST_CLAIMS",
+    "TERMINAL",
+    "TRANSITIONS",
+    "ForbiddenTransition",
+    "JobStatus",
+]
 
 MAX_CRASHES = 3
 """A job whose run died this often is failed: it may be what kills the workers."""
+
+MAX_LOST_CLAIMS = 10
+"""So many claims of a job may be given back, or lost before the run gave a sign of life, and no
+crash is counted. Lost ones beyond that are crashes: the job may kill workers at once."""
 
 
 class JobStatus(StrEnum):
@@ -17,7 +29,8 @@ class JobStatus(StrEnum):
     """Committed and waiting. A crash of anything loses nothing: the row is the queue."""
     RUNNING = "Running"
     """A worker holds the lease. When it dies the lease runs out, and the reconciler of any other
-    worker puts the job back to Submitted with its best solution, or fails it after MAX_CRASHES."""
+    worker puts the job back to Submitted with its best solution, or fails it after MAX_CRASHES.
+    A run that never gave a sign of life had not begun: that is no crash, and no attempt."""
     COMPLETED = "Completed"
     """Terminal: an answer is stored. It was written in one transaction with the last event."""
     FAILED = "Failed"

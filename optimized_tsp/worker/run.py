@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -43,6 +44,8 @@ __all__ = ["JobRun", "Means"]
 logger = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
+# Until a run gives a sign of life it counts as not begun; small ones are over before that.
+_SIGN_OF_LIFE_S = 0.1
 _LEAST_TIME_S = 0.05
 # Small problems are solved so soon that their beginning is told of together with their end.
 _END_MAY_COME_S = 0.01
@@ -84,7 +87,6 @@ class JobRun:
         self._going_on = going_on
         self._next: Claim | None = None
         self._untouched = True
-        self._claimed_at = time.monotonic()
         self._stop = asyncio.Event()
         self._look = asyncio.Event()
         self._closing = False
@@ -145,16 +147,17 @@ class JobRun:
 
     async def _tend(self) -> None:
         """Keep the lease and look for a cancel, at least every second; raises `LeaseLost`."""
-        lease_s = self._means.settings.lease_s
-        renewed_at = time.monotonic()
+        every_s = self._means.settings.lease_s / 3
+        pause_s, renewed_at = min(_SIGN_OF_LIFE_S, every_s), -inf
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(_LOOK_EVERY_S, lease_s / 3)):
+                async with asyncio.timeout(pause_s):
                     await self._look.wait()
             self._look.clear()
+            pause_s = min(_LOOK_EVERY_S, every_s)
             try:
-                if time.monotonic() - renewed_at >= lease_s / 3:
-                    await self._write(lambda s: leases.renew(s, self._claim, lease_s=lease_s))
+                if time.monotonic() - renewed_at >= every_s:
+                    await self._renew()
                     renewed_at = time.monotonic()
                 await self._stop_if_cancelled()
             except LeaseLost:
@@ -165,6 +168,10 @@ class JobRun:
                 if not is_outage(error):
                     raise
                 self._log.warning("database_unavailable", effect="solving on", error=repr(error))
+
+    async def _renew(self) -> None:
+        async with self._means.database.write() as session:
+            await leases.renew(session, self._claim, lease_s=self._means.settings.lease_s)
 
     async def _stop_if_cancelled(self) -> None:
         async with self._means.database.read() as session:
@@ -222,7 +229,7 @@ class JobRun:
 
     def _request(self, instance: bytes) -> SolveRequest:
         claim, most = self._claim, self._means.settings.solver_threads
-        left_s = claim.remaining_s - (time.monotonic() - self._claimed_at)
+        left_s = claim.remaining_s - (time.monotonic() - claim.heard_at)
         return SolveRequest(
             solver=claim.solver,
             version=claim.version,
@@ -235,7 +242,7 @@ class JobRun:
 
     def _used_s(self) -> float:
         """Solving time of the job until now, over all its runs."""
-        return self._claim.used_s + time.monotonic() - self._claimed_at
+        return self._claim.used_s + time.monotonic() - self._claim.heard_at
 
     async def _store(self, progress: Progress) -> bool:
         stored = await self._insist(

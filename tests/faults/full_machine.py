@@ -100,7 +100,7 @@ def report(full: Full, measured: Measured) -> str:
     load = f"{statistics.fmean(measured.loads):.1f} (largest {max(measured.loads):.1f})"
     worked = f"{full.workers} workers of {full.threads} threads, {full.burners} burners"
     lines = [
-        f"{full.seconds / 60:g} minutes on {os.cpu_count()} cores: {worked}; CPU {cpu}, load {load}",
+        f"{full.seconds / 60:g} minutes, {os.cpu_count()} cores: {worked}; CPU {cpu}, load {load}",
         f"{measured.jobs} jobs {measured.statuses}, ended by {dict(measured.stop_reasons)}",
         f"{measured.renewals} renewals of leases of {full.lease_s:g} s, {measured.rescues} rescues",
         _spread("between two renewals, s", measured.silences),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +18,7 @@ from optimized_tsp.jobs.answers import Answer
 from optimized_tsp.jobs.leases import Claim, LeaseLost
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
 from optimized_tsp.jobs.outcomes import Progress
-from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
+from optimized_tsp.jobs.states import MAX_CRASHES, MAX_LOST_CLAIMS, JobStatus
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.jobs.conftest import Submit
 
@@ -28,6 +30,12 @@ async def claim(db: Database, worker: str = "w1", lease_s: float = 15) -> Claim:
     claimed = await leases.claim_next(db, worker=worker, lease_s=lease_s)
     assert claimed is not None
     return claimed
+
+
+async def begin(db: Database, claimed: Claim) -> None:
+    """The sign of life that a run gives soon after its claim."""
+    async with db.write() as session:
+        await leases.renew(session, claimed, lease_s=15)
 
 
 async def job_row(db: Database, job_id: UUID) -> Job:
@@ -217,6 +225,7 @@ async def test_no_solution_in_time_is_a_failure_that_says_so(db: Database, submi
 async def test_a_worker_that_lost_its_lease_can_write_nothing(db: Database, submit: Submit) -> None:
     job_id = await submit()
     zombie = await claim(db, worker="zombie")
+    await begin(db, zombie)
     await expire_lease(db, job_id)
     await rescue(db)
     fresh = await claim(db, worker="fresh")
@@ -248,6 +257,78 @@ async def test_a_lease_is_rescued_only_after_it_ran_out(db: Database, submit: Su
     assert await rescue(db) == []
     await expire_lease(db, job_id)
     assert await rescue(db) == [(job_id, JobStatus.SUBMITTED)]
+
+
+async def test_a_run_that_never_gave_a_sign_of_life_is_no_crash_and_costs_the_job_nothing(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit(timeout_s=10)
+    for _ in range(MAX_CRASHES + 1):
+        lost = await claim(db)
+        await expire_lease(db, job_id)
+        assert await rescue(db) == [(job_id, JobStatus.SUBMITTED)]
+
+    again = await claim(db)
+
+    assert (again.attempt, again.remaining_s) == (1, 10)
+    assert (await job_row(db, job_id)).crashes == 0
+    assert again.fence == lost.fence + 1
+
+
+async def test_what_a_run_stores_is_a_sign_of_life(db: Database, submit: Submit) -> None:
+    job_id = await submit()
+    claimed = await claim(db)
+    async with db.write() as session:
+        await outcomes.save_progress(session, claimed, Progress(TOUR, None, 0.01))
+    await expire_lease(db, job_id)
+    await rescue(db)
+
+    job = await job_row(db, job_id)
+    assert (job.attempt, job.crashes) == (1, 1)
+
+
+async def test_a_job_whose_workers_are_always_lost_before_a_sign_of_life_is_failed_in_the_end(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit()
+    fates = []
+    while JobStatus.FAILED not in fates:
+        await claim(db)
+        await expire_lease(db, job_id)
+        fates += [status for _, status in await rescue(db)]
+
+    assert len(fates) == MAX_LOST_CLAIMS + MAX_CRASHES
+    job = await job_row(db, job_id)
+    assert (job.crashes, job.attempt) == (MAX_CRASHES, MAX_CRASHES)
+    assert "3 crashes" in (job.error or "")
+
+
+async def test_a_run_is_charged_from_its_beginning_whenever_it_says_so(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit()
+    claimed = await claim(db)
+    for heard_s_ago in (7.0, 12.0):
+        heard = replace(claimed, heard_at=time.monotonic() - heard_s_ago)
+        async with db.write() as session:
+            await leases.renew(session, heard, lease_s=15)
+    await expire_lease(db, job_id)
+    await rescue(db)
+
+    assert (await claim(db)).used_s == pytest.approx(7, abs=1)
+
+
+async def test_a_cancelled_job_whose_run_never_began_is_cancelled_by_the_rescue(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit()
+    await claim(db)
+    async with db.write() as session:
+        await session.execute(text("UPDATE jobs SET cancel_requested_at = now()"))
+    await expire_lease(db, job_id)
+
+    assert await rescue(db) == [(job_id, JobStatus.CANCELLED)]
+    assert (await job_row(db, job_id)).crashes == 0
 
 
 async def test_a_rescued_job_resumes_from_its_best_solution_with_the_time_that_is_left(

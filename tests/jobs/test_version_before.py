@@ -1,8 +1,8 @@
 """The version before this one beside it, on the same tables: what it says to Postgres is recorded.
 
 `version_before.json` holds the statements, with their parameters, with which the version before
-submitted, claimed, reported on and ended a job. A checkout holds no older version to start; these
-are what its APIs and workers would do while this version is rolled out, or after it is taken back.
+submitted, claimed, reported on and ended a job: what its APIs and workers do while this version is
+rolled out, or after it is taken back. Its processes run in `make soak` (tests/faults/versions.py).
 They are recorded anew with each release (`tests/jobs/record_version.py`).
 """
 
@@ -27,7 +27,7 @@ from optimized_tsp.jobs.answers import Ended, finish, finish_and_claim
 from optimized_tsp.jobs.logs import find_log
 from optimized_tsp.jobs.repository import Scope, find_job
 from optimized_tsp.jobs.states import JobStatus
-from tests.jobs.test_leases import WORSE_TOUR, answer, claim, expire_lease, job_row, rescue
+from tests.jobs.test_leases import WORSE_TOUR, answer, begin, claim, expire_lease, job_row, rescue
 
 RECORDED = json.loads((Path(__file__).parent / "version_before.json").read_text())
 JOB = UUID(RECORDED["job"])
@@ -117,6 +117,7 @@ async def test_a_job_of_a_lost_worker_of_the_version_before_goes_on_here(
     await before.does("submit", "claim", "progress", "log")
     await expire_lease(db, JOB)
     assert await rescue(db) == [(JOB, JobStatus.SUBMITTED)]
+    assert (await job_row(db, JOB)).crashes == 1
     taken_over = await claim(db)
     assert taken_over.start == WORSE_TOUR
 
@@ -133,7 +134,7 @@ async def test_a_job_given_back_here_is_claimed_by_the_version_before(
     db: Database, before: Before
 ) -> None:
     await before.does("submit")
-    await claim(db)
+    await begin(db, await claim(db))
     await expire_lease(db, JOB)
     await rescue(db)
 

@@ -11,10 +11,12 @@ import pytest
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.embedded.process import Process, wait_until
-from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
 from tests.promises import promised
 from tests.stack import READY_TIMEOUT_S, RunningStack
-from tests.worker.conftest import Story, Submit, Until, below, tell
+from tests.worker.conftest import PLUGINS, Story, Submit, Until, below, tell
+
+FAILPOINTS = Path(__file__).parent / "failpoints"
 
 
 def solver_child(worker: Process) -> psutil.Process:
@@ -38,6 +40,10 @@ async def wait_gone(processes: list[psutil.Process], within_s: float) -> None:
 
 def has_solution(story: Story) -> bool:
     return story.cost is not None
+
+
+def has_begun(story: Story) -> bool:
+    return story.job.run_started_at is not None
 
 
 async def test_a_killed_solver_child_costs_one_crash_and_the_job_goes_on_from_its_best(
@@ -96,7 +102,7 @@ async def test_a_job_that_kills_its_workers_is_failed_after_the_third(
     job = await submit("ignore_stop")
     for attempt in (1, 2, 3):
         worker = fleet.start_worker()
-        await until(job, lambda story, n=attempt: story.job.attempt == n)
+        await until(job, lambda story, n=attempt: has_begun(story) and story.job.attempt == n)
         psutil.Process(worker.pid).kill()
     fleet.start_worker()
 
@@ -106,6 +112,29 @@ async def test_a_job_that_kills_its_workers_is_failed_after_the_third(
     assert story.job.error == (
         "Given up after 3 crashes; the last one: the worker that ran it disappeared."
     )
+
+
+async def test_a_job_whose_workers_are_killed_before_its_run_begins_is_blamed_for_nothing(
+    fleet: RunningStack, submit: Submit, until_ended: Until, tmp_path: Path
+) -> None:
+    before, job = await submit("prove", ring=False), await submit("prove", ring=False)
+    doomed = tmp_path / "doomed"
+    doomed.write_text(str(job))
+    fleet.env |= {
+        "PYTHONPATH": f"{FAILPOINTS}:{PLUGINS}",
+        "BETWEEN_CLAIM_AND_RUN": str(doomed),
+    }
+    for _ in range(MAX_CRASHES):  # the first takes the job with the end of the one before
+        await asyncio.to_thread(_wait_ended, fleet.start_worker())
+    doomed.unlink()
+    fleet.start_worker()
+
+    story = await until_ended(job)
+
+    assert (await until_ended(before)).status is story.status is JobStatus.COMPLETED
+    assert (story.job.attempt, story.job.crashes) == (1, 0)
+    assert story.types == ["submitted", *["started"] * (MAX_CRASHES + 1), "incumbent", "completed"]
+    assert story.job.run_time_s < float(fleet.env["OPTIMIZED_TSP_LEASE_S"])
 
 
 @pytest.mark.parametrize(
