@@ -55,6 +55,7 @@ soak: $(VENV)/.dev-ready $(VENV)/.kernels-ready  ## Test for hours what `make te
 	@$(BIN)/python -m tests.faults.mix --seeds 1 2 3 --jobs 2000 --faults 300
 	@$(BIN)/python -m tests.faults.outages
 	@$(BIN)/python -m tests.faults.saturation --minutes 30
+	@$(BIN)/python -m tests.faults.versions
 
 openapi: $(VENV)/.dev-ready  ## Write the agreed OpenAPI document anew (tests/api/openapi.json).
 	@exec $(BIN)/python -m tests.api.openapi_snapshot

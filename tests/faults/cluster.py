@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,10 +20,12 @@ from optimized_tsp.embedded.folder import DataFolder
 from optimized_tsp.embedded.identity import HOST, free_port
 from optimized_tsp.embedded.process import Process, stop_all
 from optimized_tsp.embedded.service import api_process, worker_process
+from tests.faults.preloads import Disk, compiled
 from tests.faults.proxy import FaultProxy
 from tests.stack import Servers, TestDatabase, is_gone, stack_env
 
 PLUGINS = Path(__file__).parents[1] / "plugins"
+FAILPOINTS = Path(__file__).parent / "failpoints"
 LEASE_S = 6.0
 READY_S = 60.0
 STOP_S = 15.0
@@ -30,10 +34,15 @@ STOP_S = 15.0
 class Cluster:
     """Start it with `async with running_cluster(folder)`."""
 
-    def __init__(self, folder: Path, servers: Servers, database: TestDatabase) -> None:
+    def __init__(self, folder: Path, servers: Servers, database: TestDatabase, disk: Disk) -> None:
         self.folder = folder
         self.servers = servers
         self.database = database
+        self.disk = disk
+        self.failpoint = folder / "between-commit-and-ring"
+        """While this file exists, the next API that has committed a job dies before it rings."""
+        self.feeds: Counter[int] = Counter()
+        """Websockets that are open now, by the API's port."""
         self.postgres = servers._embedded.postgres.process
         self.valkey = servers._embedded.valkey
         self.postgres_proxy = FaultProxy(servers.identity.postgres_port)
@@ -41,6 +50,7 @@ class Cluster:
         self.apis: list[Process] = []
         self.workers: list[Process] = []
         self.ports = [free_port(), free_port()]
+        self._usual: dict[Process, Mapping[str, str]] = {}
 
     @property
     def urls(self) -> list[str]:
@@ -76,9 +86,14 @@ class Cluster:
             self.workers.append(worker_process(env, log, number=number))
         for port in self.ports[:apis]:
             log = self.folder / f"api-{port}.log"
-            with_port = env | {"OPTIMIZED_TSP_PORT": str(port)}
-            self.apis.append(api_process(with_port, log, host=HOST, port=port))
+            own = {
+                "OPTIMIZED_TSP_PORT": str(port),
+                "PYTHONPATH": f"{FAILPOINTS}:{PLUGINS}",
+                "BETWEEN_COMMIT_AND_RING": str(self.failpoint),
+            }
+            self.apis.append(api_process(env | own, log, host=HOST, port=port))
         for process in (*self.workers, *self.apis):
+            self._usual[process] = process.order.env
             process.start()
         await self.until_ready()
 
@@ -94,24 +109,52 @@ class Cluster:
         """Start a program that was killed, and wait until it is ready."""
         if not process.is_running():
             process.start()
-        async with asyncio.timeout(READY_S):
-            while not await asyncio.to_thread(process.is_ready):
-                if not process.is_running():  # what was killed in the middle may need a second try
-                    process.start()
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(READY_S):
+                while not await asyncio.to_thread(process.is_ready):
+                    if not process.is_running():  # killed in the middle, it may need a second try
+                        process.start()
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{process.name} {process.last_words()}") from None
 
-    async def replace(self, process: Process) -> None:
-        """SIGTERM, and a new one once it has ended, as a rolling deploy does."""
+    async def replace(self, process: Process, unlike: Mapping[str, str] | None = None) -> None:
+        """SIGTERM, and a new one once it has ended, as a rolling deploy does.
+
+        `unlike` is the environment in which the new one is not like the others; it stays so,
+        killed or not, until it is replaced again.
+        """
         process.ask_to_stop()
         async with asyncio.timeout(20):
             while process.is_running():  # noqa: ASYNC110 - no event of ours
                 await asyncio.sleep(0.02)
+        process.order = replace(process.order, env={**self._usual[process], **(unlike or {})})
         await self.restart(process)
 
-    def solver_children(self) -> list[psutil.Process]:
-        """The processes that solve right now."""
+    def is_usual(self, process: Process) -> bool:
+        """Whether a program was started like the others of its kind."""
+        return process.order.env == self._usual[process]
+
+    def clock_ahead(self, seconds: int) -> dict[str, str]:
+        """What gives a worker the wall clock of a machine that is `seconds` ahead."""
+        library = self.folder / "shifted_clock.so"
+        if not library.exists():
+            compiled("shifted_clock", self.folder)
+        return {"LD_PRELOAD": str(library), "CLOCK_AHEAD_S": str(seconds)}
+
+    def one_version(self) -> dict[str, str]:
+        """What lets a worker know version v1 of the solver tsp only."""
+        plugins = self.folder / "one-version"
+        if not plugins.exists():
+            plugins.mkdir()
+            for path in PLUGINS.glob("odd_solvers*"):
+                (plugins / path.name).symlink_to(path)
+        return {"PYTHONPATH": str(plugins)}
+
+    def solver_children(self, *of: Process) -> list[psutil.Process]:
+        """The processes that solve right now, of all workers or of some."""
         found = []
-        for worker in self.workers:
+        for worker in of or self.workers:
             for server in _children(worker.pid):
                 found += _children(server.pid)
         return found
@@ -162,10 +205,13 @@ async def running_cluster(
     with ExitStack() as stack:
         data = stack.enter_context(DataFolder(folder / "servers"))
         servers = Servers(data)
+        disk = Disk(folder / "disk")
+        postgres = servers._embedded.postgres.process
+        postgres.order = replace(postgres.order, env={**postgres.order.env, **disk.environment})
         stack.callback(servers.stop)
         servers.start()
         database = stack.enter_context(servers.database())
-        cluster = Cluster(folder / "processes", servers, database)
+        cluster = Cluster(folder / "processes", servers, database, disk)
         await cluster.start(apis=apis, workers=workers, **(settings or {}))
         try:
             yield cluster

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from optimized_tsp.embedded.process import Process
 from optimized_tsp.events.bus import RING_KEY, ring_message
-from tests.faults.cluster import LEASE_S, Cluster
+from tests.faults.cluster import LEASE_S, READY_S, Cluster
 from tests.stack import is_gone
 
 _VICTIM_WITHIN_S = 10.0
@@ -91,6 +91,22 @@ async def kill_api(cluster: Cluster, source: random.Random, *, victim: int | Non
     return hit
 
 
+async def kill_api_after_commit(cluster: Cluster, _: random.Random) -> bool:
+    """kill -9 of an API that has committed a job and has told nobody of it yet."""
+    cluster.failpoint.touch()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_VICTIM_WITHIN_S):
+            while cluster.failpoint.exists():  # noqa: ASYNC110 - another process takes it away
+                await asyncio.sleep(0.01)
+    try:
+        cluster.failpoint.unlink()
+    except FileNotFoundError:
+        for api in cluster.apis:
+            await cluster.restart(api)
+        return True
+    return False
+
+
 async def freeze_worker(cluster: Cluster, source: random.Random) -> bool:
     """A worker stands still for two leases and goes on: its writes are stale by then."""
     worker = source.choice(cluster.workers)
@@ -106,10 +122,22 @@ async def replace_worker(cluster: Cluster, source: random.Random) -> bool:
     return True
 
 
-async def replace_api(cluster: Cluster, source: random.Random) -> bool:
-    """SIGTERM under load and a new one, as a rolling deploy does: what it has begun it answers."""
-    await cluster.replace(source.choice(cluster.apis))
-    return True
+async def set_clock_ahead(cluster: Cluster, source: random.Random) -> bool:
+    """A worker is replaced by one whose clock is ten minutes fast, which stays for a while."""
+    return await _replace_by_unlike(cluster, source, cluster.clock_ahead(600))
+
+
+async def forget_version(cluster: Cluster, source: random.Random) -> bool:
+    """A worker is replaced by one that knows one of two versions of a solver, for a while."""
+    return await _replace_by_unlike(cluster, source, cluster.one_version())
+
+
+async def replace_api(cluster: Cluster, _: random.Random) -> bool:
+    """SIGTERM under load of the API with most websockets, and a new one, as a rolling deploy does:
+    what it has begun it answers."""
+    open_feeds, number = max((cluster.feeds[port], n) for n, port in enumerate(cluster.ports))
+    await cluster.replace(cluster.apis[number])
+    return open_feeds > 0
 
 
 async def flush_redis(cluster: Cluster, _: random.Random) -> bool:
@@ -176,6 +204,23 @@ async def stop_postgres(cluster: Cluster, source: random.Random) -> bool:
     return True
 
 
+async def fill_disk(cluster: Cluster, source: random.Random) -> bool:
+    """The disk under Postgres is full, for up to two seconds from the first write it refuses."""
+    disk = cluster.disk
+    disk.fill()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_VICTIM_WITHIN_S):
+                while not disk.refused:  # noqa: ASYNC110 - another process writes to it
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(source.uniform(0.2, 2))
+        hit = disk.refused > 0
+    finally:
+        disk.make_room()
+    await cluster.restart(cluster.postgres)  # without room for its log it ends itself
+    return hit
+
+
 async def reset_postgres(cluster: Cluster, _: random.Random) -> bool:
     """All connections to Postgres are reset, whatever they are in the middle of."""
     return cluster.postgres_proxy.reset_all() > 0
@@ -222,8 +267,11 @@ FAULTS: dict[str, Fault] = {
         kill_worker,
         kill_worker_group,
         kill_api,
+        kill_api_after_commit,
         freeze_worker,
         replace_worker,
+        set_clock_ahead,
+        forget_version,
         replace_api,
         flush_redis,
         repeat_ring,
@@ -234,6 +282,7 @@ FAULTS: dict[str, Fault] = {
         half_open_redis,
         restart_postgres,
         stop_postgres,
+        fill_disk,
         reset_postgres,
         reset_before_commit,
         reset_after_commit,
@@ -245,8 +294,15 @@ FAULTS: dict[str, Fault] = {
 
 KINDS: dict[str, tuple[str, ...]] = {
     "solver": ("kill_solver_child",),
-    "worker": ("kill_worker", "kill_worker_group", "freeze_worker", "replace_worker"),
-    "api": ("kill_api", "replace_api"),
+    "worker": (
+        "kill_worker",
+        "kill_worker_group",
+        "freeze_worker",
+        "replace_worker",
+        "set_clock_ahead",
+        "forget_version",
+    ),
+    "api": ("kill_api", "kill_api_after_commit", "replace_api"),
     "redis": (
         "flush_redis",
         "repeat_ring",
@@ -257,7 +313,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "half_open_redis",
         "drip_redis",
     ),
-    "postgres": ("restart_postgres", "stop_postgres"),
+    "postgres": ("restart_postgres", "stop_postgres", "fill_disk"),
     "network": (
         "reset_postgres",
         "reset_before_commit",
@@ -296,6 +352,19 @@ async def _cut_commit(cluster: Cluster, source: random.Random, moment: str) -> b
                 await asyncio.sleep(0.01)
     proxy.reset_next_commit("")
     return proxy.commits_reset[application, moment] > before
+
+
+async def _replace_by_unlike(
+    cluster: Cluster, source: random.Random, unlike: Mapping[str, str]
+) -> bool:
+    """Only one worker is unlike the others at a time; it was hit when the new one can work."""
+    strange = [worker for worker in cluster.workers if not cluster.is_usual(worker)]
+    worker = source.choice(strange or cluster.workers)
+    await cluster.replace(worker, unlike)
+    async with asyncio.timeout(READY_S):
+        while not cluster.solver_children(worker):  # noqa: ASYNC110 - another's children
+            await asyncio.sleep(0.1)
+    return True
 
 
 def _kill(process: Process) -> bool:

@@ -11,7 +11,7 @@ import itertools
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 
 from optimized_tsp.core.database import Database
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.faults import KINDS, Injection, inject
+from tests.faults.faults import FAULTS, KINDS, Injection, inject
+from tests.faults.memory import MemoryGuard
 from tests.faults.oracle import Verdict, Witnesses, judge, read_evidence
 from tests.faults.stories import newest_position, unfinished
 from tests.faults.traffic import DOOMED, ODD_PATH, Traffic, Watcher, client, odd, register
@@ -42,8 +43,17 @@ _SUBMITTERS = 8
 _WATCHERS = 4
 _PAUSE_BETWEEN_FAULTS_S = (0.1, 1.5)
 _CANCELLED_SHARE = 0.05
-_MIX = {"small": 69, "knapsack": 15, "second": 11, "long": 3, "abort": 1, "segfault": 1}
-"""Of a hundred jobs so many are of these kinds."""
+_MIX = {
+    "small": 65,
+    "knapsack": 15,
+    "second": 11,
+    "long": 3,
+    "other_version": 3,
+    "abort": 1,
+    "segfault": 1,
+    "eat_memory": 1,
+}
+"""Of a hundred jobs so many are of these kinds; the first ones are one of each."""
 _SHOWN = 20
 
 
@@ -51,13 +61,18 @@ _SHOWN = 20
 class Mix:
     """What one run does: so many jobs, at least so many faults, from one seed.
 
-    Every main kind of faults gets its share; those that hit nothing do not count.
+    Every main kind of faults gets its share, and each of `without_fail` happens; those that hit
+    nothing do not count.
     """
 
     seed: int
     jobs: int
     faults: int
+    without_fail: Collection[str] = ()
     injections: list[Injection] = field(default_factory=list)
+    submitted: Counter[str] = field(default_factory=Counter)
+    """Jobs by their kind."""
+    killed_for_memory: int = 0
     on_progress: Callable[[int, int], None] = lambda *_: None
 
     @property
@@ -90,29 +105,41 @@ class Mix:
                     group.create_task(
                         watcher.watch(lambda w: bool(last) and position_of(w) >= last[0])
                     )
-                injecting = group.create_task(self._inject(cluster, source, traffic))
+                guard = MemoryGuard(cluster)
+                guarding = group.create_task(guard.watch())
+                injecting = group.create_task(self.inject(cluster, source, traffic))
                 await self._submit_all(traffic, injecting)
                 await injecting
                 await calm(cluster, database)
+                guarding.cancel()
+                self.killed_for_memory = len(guard.killed)
                 last.append(await newest_position(database))
             evidence = await read_evidence(database)
             return judge(evidence, witnesses, self.injections, cluster.logs())
         finally:
             await database.close()
 
-    async def _inject(self, cluster: Cluster, source: random.Random, traffic: Traffic) -> None:
+    async def inject(self, cluster: Cluster, source: random.Random, traffic: Traffic) -> None:
         """Faults, kind after kind, until there were enough of them and enough jobs."""
-        share = -(-self.faults // len(KINDS))
+        turns = {kind: _turns(names, f"{self.seed} {kind}") for kind, names in KINDS.items()}
         for kind in itertools.cycle(KINDS):
-            if len(traffic.accepted) >= self.jobs and all(self.of_kind(k) >= share for k in KINDS):
+            behind = [kind for kind in KINDS if self._is_behind(kind)]
+            if len(traffic.accepted) >= self.jobs and not behind:
                 break
-            injection = await inject(source.choice(KINDS[kind]), cluster, source)
+            if behind and kind not in behind:
+                continue
+            injection = await inject(next(turns[kind]), cluster, source)
             if injection is not None:
                 self.injections.append(injection)
             self.on_progress(len(traffic.accepted), len(self.injections))
             await asyncio.sleep(source.uniform(*_PAUSE_BETWEEN_FAULTS_S))
         for proxy in (cluster.postgres_proxy, cluster.redis_proxy):
             proxy.calm()
+
+    def _is_behind(self, kind: str) -> bool:
+        """Whether there were too few faults of a kind."""
+        missing = any(not self.injected[n] for n in KINDS[kind] if n in self.without_fail)
+        return missing or self.of_kind(kind) * len(KINDS) < self.faults
 
     async def _submit_all(self, traffic: Traffic, injecting: asyncio.Task[None]) -> None:
         """Users who submit a job after the other for as long as there are faults."""
@@ -138,9 +165,11 @@ class Mix:
     def _body(self, source: random.Random, number: int) -> tuple[str, dict[str, Any]]:
         """Mostly small tours, some that take a second, some knapsacks, a few that take longer or
         crash whatever happens."""
-        kind = source.choices(list(_MIX), list(_MIX.values()))[0]
+        kinds = list(_MIX)
+        kind = (kinds[number:] or source.choices(kinds, list(_MIX.values())))[0]
+        self.submitted[kind] += 1
         names = {"name": f"{kind} {number}", "tags": {"kind": kind}}
-        if kind in {"abort", "segfault"}:
+        if kind in {"abort", "segfault", "eat_memory"}:
             return ODD_PATH, odd(kind) | names | {"tags": DOOMED}
         if kind == "knapsack":
             items = [
@@ -148,13 +177,21 @@ class Mix:
             ]
             instance = {"items": items, "capacity": 300}
             return "/knapsack_solver/v1/jobs", {"instance": instance, **names}
-        nodes = {"small": 7, "second": 80, "long": 250}[kind]
+        nodes = {"small": 7, "other_version": 7, "second": 80, "long": 250}[kind]
         points = [[source.randint(0, 9_999), source.randint(0, 9_999)] for _ in range(nodes)]
-        return "/tsp_solver/v1/jobs", {
+        version = "v2_experimental" if kind == "other_version" else "v1"
+        return f"/tsp_solver/{version}/jobs", {
             "tsp_instance": {"coordinates": points, "metric": "EUC_2D"},
             "optimization_parameters": {"timeout": 4 if kind == "long" else 20},
             **names,
         }
+
+
+def _turns(names: Sequence[str], seed: str) -> Iterator[str]:
+    """Each of them in some order, and again in another one, without end."""
+    source = random.Random(seed)
+    while True:
+        yield from source.sample(names, len(names))
 
 
 def position_of(watcher: Watcher) -> int:
@@ -198,12 +235,15 @@ async def _soak(arguments: argparse.Namespace) -> int:
                     faults, completed=max(done_faults, progress.tasks[faults].completed)
                 )
 
-            mix = Mix(seed, arguments.jobs, arguments.faults, on_progress=show)
+            mix = Mix(seed, arguments.jobs, arguments.faults, FAULTS, on_progress=show)
             with public_folder() as folder:
                 async with running_cluster(folder, settings=HOOKS) as cluster:
-                    verdict = await mix.run(cluster)
-                    if verdict.wrong:
-                        _keep(Path(f"soak-seed-{seed}.log"), mix, cluster)
+                    verdict = Verdict(["it broke off"])
+                    try:
+                        verdict = await mix.run(cluster)
+                    finally:
+                        if verdict.wrong:
+                            _keep(Path(f"soak-seed-{seed}.log"), mix, cluster)
             wrong += len(verdict.wrong)
             _say(seed, mix, verdict)
     return wrong
@@ -221,6 +261,7 @@ def _say(seed: int, mix: Mix, verdict: Verdict) -> None:
     out.write(
         f"seed {seed}: {verdict.jobs} jobs {verdict.statuses}, {verdict.events} events,"
         f" {verdict.crashes} crashes, {len(mix.injections)} faults\n"
+        f"    submitted: {dict(mix.submitted)}, {mix.killed_for_memory} killed for their memory\n"
     )
     for kind, names in KINDS.items():
         counts = {name: mix.injected[name] for name in names}

@@ -192,6 +192,10 @@ def _judge_promises(traffic: Traffic, jobs: Sequence[JobRow]) -> list[str]:
     for job_id, body in traffic.bodies.items():
         if job_id in stored and not _is_of(stored[job_id], body):
             wrong.append(f"job {job_id} is not what was submitted")
+    for job_id, path in traffic.paths.items():
+        job = stored.get(job_id)
+        if job is not None and path != f"/{job.solver}_solver/{job.version}/jobs":
+            wrong.append(f"job {job_id} was submitted to {path} and is of {job.version}")
     return wrong
 
 
@@ -201,13 +205,14 @@ def _solver_of(job: JobRow) -> AnySolver:
 
 @cache
 def _solvers() -> dict[tuple[str, str], AnySolver]:
-    """Those of the cluster: ours, and the one that misbehaves on request."""
+    """Those of the cluster: ours, another version, and the one that misbehaves on request."""
     sys.path.insert(0, str(PLUGINS))
     try:
-        odd = import_module("odd_solvers").OddSolver()
+        odd: AnySolver = import_module("odd_solvers").OddSolver()
+        other: AnySolver = import_module("experimental_tsp").ExperimentalTsp()
     finally:
         sys.path.remove(str(PLUGINS))
-    return {**all_solvers(), (odd.name, odd.version): odd}
+    return {**all_solvers(), **{(s.name, s.version): s for s in (odd, other)}}
 
 
 def _is_of(job: JobRow, body: Mapping[str, Any]) -> bool:

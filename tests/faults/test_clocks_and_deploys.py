@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import psutil
 import pytest
 
 from optimized_tsp.embedded.process import Process
@@ -19,27 +16,23 @@ from optimized_tsp.embedded.service import worker_process
 from optimized_tsp.jobs.states import JobStatus
 from tests.faults.cluster import LEASE_S, Cluster
 from tests.faults.faults import kill_api
+from tests.faults.memory import MemoryGuard
 from tests.faults.stories import Stories
 from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd, types_seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-_SHIFTED_CLOCK = Path(__file__).parent / "shifted_clock.c"
-_EATEN_MIB = 300
-
 
 async def test_a_worker_whose_clock_is_ten_minutes_fast_neither_loses_nor_steals_jobs(
-    cluster: Cluster,
-    traffic: Traffic,
-    http: httpx.AsyncClient,
-    stories: Stories,
-    tmp_path: Path,
+    cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     others = [await traffic.submit(http, odd("prove", gate=gate), ODD_PATH) for _ in range(2)]
     for job in others:
         await stories.until(job, lambda story: "incumbent" in story.types)
-    fast = _start_worker_ahead(cluster, tmp_path, seconds=600)
+    env = cluster.environment() | cluster.clock_ahead(600)
+    fast = worker_process(env, cluster.folder / "fast-worker.log", number=9)
+    fast.start()
     mine = await traffic.submit(http, odd("prove", gate=gate), ODD_PATH)
     await stories.until(mine, lambda story: "incumbent" in story.types)
 
@@ -130,32 +123,19 @@ async def test_a_solver_that_eats_memory_until_it_is_killed_costs_nobody_else_an
     cluster: Cluster, traffic: Traffic, http: httpx.AsyncClient, stories: Stories
 ) -> None:
     greedy = await traffic.submit(http, odd("eat_memory"), ODD_PATH)
-    killing = asyncio.create_task(_kill_the_largest(cluster, times=3))
+    guard = MemoryGuard(cluster)
+    guarding = asyncio.create_task(guard.watch())
     others = [await traffic.submit(http, odd("prove"), ODD_PATH) for _ in range(5)]
 
     for job in others:
         story = await stories.until_ended(job)
         assert (story.status, story.job.attempt) == (JobStatus.COMPLETED, 1)
     story = await stories.until_ended(greedy, within_s=60)
-    await killing
+    guarding.cancel()
+    assert len(guard.killed) == 3
     assert (story.status, story.job.crashes) == (JobStatus.FAILED, 3)
     assert story.job.error is not None
     assert "3 crashes" in story.job.error
-
-
-def _start_worker_ahead(cluster: Cluster, folder: Path, *, seconds: int) -> Process:
-    """A worker with the wall clock of a machine that is `seconds` ahead."""
-    library = folder / "shifted_clock.so"
-    compiler = shutil.which("cc")
-    assert compiler is not None, "a C compiler is needed"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_SHIFTED_CLOCK), "-ldl"],
-        check=True,
-    )
-    env = cluster.environment() | {"LD_PRELOAD": str(library), "CLOCK_AHEAD_S": str(seconds)}
-    worker = worker_process(env, cluster.folder / "fast-worker.log", number=9)
-    worker.start()
-    return worker
 
 
 async def _replace(cluster: Cluster, processes: list[Process]) -> None:
@@ -200,18 +180,3 @@ async def _submit_while(
             assert datetime.fromisoformat(answer.json()["submitted_at"]) >= untouched_until
             traffic.accepted.append(answer.json()["task_id"])
             break
-
-
-async def _kill_the_largest(cluster: Cluster, *, times: int) -> None:
-    """What the kernel does when memory runs out."""
-    killed = 0
-    async with asyncio.timeout(60):
-        while killed < times:
-            for child in cluster.solver_children():
-                try:
-                    if child.memory_info().rss > _EATEN_MIB * 2**20:
-                        child.kill()
-                        killed += 1
-                except psutil.NoSuchProcess:
-                    continue
-            await asyncio.sleep(0.05)

@@ -9,18 +9,13 @@ import httpx
 import pytest
 from redis import Redis
 
-from optimized_tsp.embedded.identity import HOST, free_port
-from optimized_tsp.embedded.process import Process
-from optimized_tsp.embedded.service import api_process
 from optimized_tsp.events.bus import RING_KEY, ring_message
 from optimized_tsp.jobs.states import JobStatus
-from tests.faults.cluster import PLUGINS, Cluster
+from tests.faults.cluster import Cluster
 from tests.faults.stories import Stories
 from tests.faults.traffic import ODD_PATH, Traffic, Watcher, odd, types_seen
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-
-FAILPOINTS = Path(__file__).parent / "failpoints"
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -62,12 +57,13 @@ async def test_an_api_killed_between_commit_and_ring_loses_neither_the_job_nor_i
 ) -> None:
     watcher = Watcher(cluster, 0, cursor="0")
     before = await stories.count()
-    doomed, port = await _start_doomed(cluster)
+    cluster.failpoint.touch()
 
     with pytest.raises(httpx.TransportError):
-        await http.post(f"http://{HOST}:{port}{ODD_PATH}", json=odd("prove"))
-    doomed.kill()  # it is dead already; this takes note of it
+        await http.post(f"{cluster.urls[0]}{ODD_PATH}", json=odd("prove"))
+    await cluster.restart(cluster.apis[0])
 
+    assert not cluster.failpoint.exists()
     assert await stories.count() == before + 1
     [newest] = (await http.get(f"{cluster.urls[0]}{ODD_PATH}?limit=1")).json()
     story = await stories.until_ended(newest["task_id"])
@@ -89,20 +85,3 @@ async def test_the_same_ring_ten_times_runs_a_job_once(
 
     story = await stories.until_ended(job)
     assert (story.job.attempt, story.types.count("started")) == (1, 1)
-
-
-async def _start_doomed(cluster: Cluster) -> tuple[Process, int]:
-    """An API that dies where the failpoint is."""
-    port = free_port()
-    env = cluster.environment() | {
-        "OPTIMIZED_TSP_PORT": str(port),
-        "PYTHONPATH": f"{FAILPOINTS}:{PLUGINS}",
-        "FAILPOINT": "between-commit-and-ring",
-    }
-    api = api_process(env, cluster.folder / "doomed-api.log", host=HOST, port=port)
-    api.start()
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(api.is_ready):
-            assert api.is_running(), api.last_words()
-            await asyncio.sleep(0.02)
-    return api, port

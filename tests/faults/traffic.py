@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,9 +41,13 @@ class Traffic:
     accepted: list[str] = field(default_factory=list)
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What was submitted, by job."""
+    paths: dict[str, str] = field(default_factory=dict)
+    """Where it was submitted: to which version of which solver."""
     cancelled: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     """Answers that no fault excuses."""
+    repeated: Counter[str] = field(default_factory=Counter)
+    """Why requests were repeated: statuses of answers, and kinds of broken connections."""
 
     @property
     def doomed(self) -> set[str]:
@@ -55,7 +60,7 @@ class Traffic:
         answer = await self._insist(client, "POST", path, json=body, headers=key)
         job = str(answer.json()["task_id"])
         self.accepted.append(job)
-        self.bodies[job] = body
+        self.bodies[job], self.paths[job] = body, path
         return job
 
     async def cancel(self, client: httpx.AsyncClient, path: str, job: str) -> None:
@@ -78,10 +83,14 @@ class Traffic:
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 url = self.random.choice(self.cluster.urls) + path
-                with suppress(httpx.TransportError):
+                try:
                     answer = await client.request(method, url, **request)
+                except httpx.TransportError as broken:
+                    self.repeated[type(broken).__name__] += 1
+                else:
                     if answer.is_success:
                         return answer
+                    self.repeated[str(answer.status_code)] += 1
                     if answer.status_code not in _TRY_LATER:
                         self.refused.append(f"{method} {path}: {answer.status_code} {answer.text}")
                         raise AssertionError(self.refused[-1])
@@ -135,11 +144,15 @@ class Watcher:
         url = f"ws://127.0.0.1:{port}/live"
         async with connect(url, open_timeout=5, ping_interval=None) as socket:
             subscribe = {"type": "subscribe", "after": self.cursor}
-            await socket.send(orjson.dumps(subscribe).decode())
-            while not enough(self):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        self._take(orjson.loads(await socket.recv()))
+            self.cluster.feeds[port] += 1
+            try:
+                await socket.send(orjson.dumps(subscribe).decode())
+                while not enough(self):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(1.0):
+                            self._take(orjson.loads(await socket.recv()))
+            finally:
+                self.cluster.feeds[port] -= 1
 
     def _take(self, message: dict[str, Any]) -> None:
         assert message["type"] != "expired", message
