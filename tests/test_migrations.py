@@ -1,9 +1,9 @@
 """Every migration can run while the version before it still serves: what that one uses stays.
 
 An older version itself runs on these tables in `make soak` only (tests/faults/versions.py), as it
-takes the history of the checkout. This looks at what an older version relies on: after each step every
-column is still there, of the same type, and an INSERT that names only the columns of before is still
-accepted.
+takes the history of the checkout. This looks at what an older version relies on: after each step
+every column is still there, of the same type, and an INSERT that names only the columns of before
+is still accepted.
 """
 
 from __future__ import annotations
