@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Text, delete, func, select
+from sqlalchemy import ForeignKey, Index, LargeBinary, Text, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from optimized_tsp.core.database import Base, ReadSession, WriteSession
@@ -15,6 +15,7 @@ from optimized_tsp.core.errors import InputProblem, InvalidInput, StateConflict
 from optimized_tsp.jobs.repository import Scope
 
 __all__ = [
+    "KEPT",
     "KEY_RULE",
     "TAKE_KEYS",
     "IdempotencyKey",
@@ -31,9 +32,9 @@ KEY_RULE = "must be 1 to 255 visible ASCII characters"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def is_key(text: str) -> bool:
+def is_key(given: str) -> bool:
     """Whether a caller may use this as a key (`KEY_RULE`)."""
-    return _KEY.fullmatch(text) is not None
+    return _KEY.fullmatch(given) is not None
 
 
 class IdempotencyKey(Base):
@@ -113,8 +114,20 @@ def refusal(
     return None
 
 
-async def prune_keys(session: WriteSession) -> None:
-    """Forget keys that are no longer promised to be known."""
-    await session.execute(
-        delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - KEPT)
+# A key that is taken again at this moment is young then, and stays.
+_PRUNE = text(
+    f"""
+    DELETE FROM idempotency_keys AS known
+    WHERE (tenant_id, solver, version, key) IN (
+        SELECT tenant_id, solver, version, key FROM idempotency_keys AS known
+        WHERE {_OLD} LIMIT :limit FOR UPDATE SKIP LOCKED
     )
+    RETURNING key
+    """  # noqa: S608 - constants of ours
+)
+
+
+async def prune_keys(session: WriteSession, *, limit: int) -> int:
+    """Forget keys that are no longer promised to be known; returns how many."""
+    removed = await session.execute(_PRUNE, {"limit": limit})
+    return len(removed.all())

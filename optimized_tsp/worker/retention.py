@@ -15,7 +15,7 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database, WriteSession
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.log import prune_events
-from optimized_tsp.jobs.idempotency import prune_keys
+from optimized_tsp.jobs.idempotency import KEPT, prune_keys
 from optimized_tsp.jobs.metrics import fold_events
 from optimized_tsp.jobs.retention import (
     prune_endpoints,
@@ -55,8 +55,6 @@ async def keep_pruning(database: Database, settings: Settings) -> Never:
 async def prune(database: Database, settings: Settings) -> None:
     """Remove what the settings do not keep; what is left after a minute waits for the next time."""
     await fold_events(database)  # an event that was not counted would never be
-    async with database.write() as session:
-        await prune_keys(session)
     until = time.monotonic() + _LONGEST_S
     for what, step in _steps(settings).items():
         removed = 0
@@ -77,6 +75,7 @@ def _steps(settings: Settings) -> dict[str, Step]:
     payloads = timedelta(days=settings.keep_payloads_days)
     deliveries = timedelta(days=settings.keep_deliveries_days)
     all_steps: dict[str, tuple[timedelta, Step]] = {
+        "keys": (KEPT, lambda s: prune_keys(s, limit=AT_ONCE)),
         "events": (events, lambda s: prune_events(s, keep=events)),
         "logs": (logs, lambda s: prune_logs(s, keep=logs, limit=AT_ONCE)),
         "solutions": (payloads, lambda s: prune_solutions(s, keep=payloads, limit=AT_ONCE)),

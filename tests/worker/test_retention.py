@@ -185,3 +185,25 @@ async def test_much_goes_in_steps(db: Database, submit: Submit) -> None:
     await prune(db, KEEP)
     async with db.read() as session:
         assert await session.scalar(select(func.max(LogLine.line))) == 2
+
+
+async def test_idempotency_keys_are_forgotten_after_a_day_whatever_the_settings_say(
+    db: Database, submit: Submit
+) -> None:
+    job = await submit("prove", ring=False)
+    async with db.write() as session:
+        await session.execute(
+            text(
+                "INSERT INTO idempotency_keys"
+                " (tenant_id, solver, version, key, body_hash, job_id, created_at)"
+                " SELECT :tenant, 'odd', 'v1', kind || n, '', :job, now() - CAST(age AS interval)"
+                " FROM generate_series(1, :many) AS n,"
+                " (VALUES ('old', '1441 min'), ('young', '1439 min')) AS kinds (kind, age)"
+                " WHERE kind = 'old' OR n = 1"
+            ),
+            {"tenant": DEFAULT_TENANT_ID, "job": job, "many": 2 * AT_ONCE + 10},
+        )
+    await prune(db, FOR_EVER)
+    async with db.read() as session:
+        left = await session.scalars(text("SELECT key FROM idempotency_keys"))
+        assert left.all() == ["young1"]
