@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -22,6 +22,7 @@ from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 
 __all__ = [
     "Progress",
+    "Rescued",
     "end_cancelled",
     "end_waiting",
     "ending",
@@ -104,7 +105,15 @@ async def give_back(
     return await _given_back(session, job)
 
 
-async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatus]]:
+class Rescued(NamedTuple):
+    """What became of a job whose lease ran out, and the request it was submitted with."""
+
+    job_id: UUID
+    status: JobStatus
+    request_id: str | None
+
+
+async def rescue_expired(session: WriteSession) -> Sequence[Rescued]:
     """Deal with jobs whose lease ran out: cancel, fail or put back; returns what became of them."""
     jobs = await session.scalars(
         select(Job)
@@ -116,11 +125,11 @@ async def rescue_expired(session: WriteSession) -> Sequence[tuple[UUID, JobStatu
     rescued = []
     for job in jobs.all():
         if _never_began(job):
-            rescued.append((job.id, await _given_back(session, job)))
-            continue
-        reason = "the worker that ran it disappeared"
-        elapsed_s = await _elapsed_s(session, job)
-        rescued.append((job.id, await _crashed(session, job, reason, elapsed_s)))
+            status = await _given_back(session, job)
+        else:
+            reason = "the worker that ran it disappeared"
+            status = await _crashed(session, job, reason, await _elapsed_s(session, job))
+        rescued.append(Rescued(job.id, status, job.request_id))
     return rescued
 
 

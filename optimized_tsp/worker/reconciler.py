@@ -8,6 +8,7 @@ import time
 
 import structlog
 
+from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.totals import Tally
@@ -53,8 +54,9 @@ class Reconciler:
     async def _rescue(self) -> None:
         async with self._means.database.write() as session:
             rescued = await rescue_expired(session)
-        for job_id, status in rescued:
-            logger.warning("job_rescued", job=str(job_id), status=status)
+        for job_id, status, request_id in rescued:
+            with coming_from(Origin(request_id), job=str(job_id)):
+                logger.warning("job_rescued", status=status)
             count_rescue(self._means.tally, status)
             self._means.bus.announce(job_id, ring=True)
 

@@ -72,7 +72,7 @@ async def expire_lease(db: Database, job_id: UUID) -> None:
 
 async def rescue(db: Database) -> list[tuple[UUID, JobStatus]]:
     async with db.write() as session:
-        return list(await outcomes.rescue_expired(session))
+        return [(job_id, status) for job_id, status, _ in await outcomes.rescue_expired(session)]
 
 
 def answer(**changes: Any) -> Answer:
