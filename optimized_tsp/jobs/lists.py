@@ -55,10 +55,11 @@ LEFT JOIN queue ON queue.id = page.id
 LEFT JOIN webhook_endpoints ON webhook_endpoints.id = page.webhook_endpoint_id
 ORDER BY page.submitted_at DESC, page.id DESC
 """
-# Further than this it does not matter what is rarer.
+# Of what matches more jobs than these, how long ago the last of these was tells what is rarer.
 _COUNTED = 1000
-_COUNT = """(SELECT count(*) FROM (
-    SELECT FROM {table} WHERE {conditions} ORDER BY {order} LIMIT {most}) AS found) AS {name}"""
+_COUNT = """(SELECT ROW(count(*), min(submitted_at)) FROM (
+    SELECT {table}.submitted_at FROM {table} WHERE {conditions} ORDER BY {order} LIMIT {most}
+) AS found) AS {name}"""
 _JOBS_ORDER = "jobs.submitted_at DESC, jobs.id DESC"
 _TAGS_ORDER = "job_tags.submitted_at DESC, job_tags.job_id DESC"
 
@@ -129,7 +130,8 @@ async def _rarest(
     of_tags |= {f"value_{number}": value for number, value in enumerate(tags.values())}
     (counted,) = await database.alone(_counts(shape, len(tags)), parameters | of_tags)
     keys = [*tags, *([None] * others)]
-    return min(zip(counted.values(), range(len(keys)), keys, strict=True))[2]
+    counts = map(tuple, counted.values())
+    return min(zip(counts, range(len(keys)), keys, strict=True))[2]
 
 
 @cache
@@ -157,7 +159,7 @@ def _page(shape: _Shape) -> TextClause:
 
 @cache
 def _counts(shape: _Shape, tags: int) -> TextClause:
-    """How many jobs each tag matches, the name and the status, in this order: up to `_COUNTED`."""
+    """How many jobs each tag matches, the name and the status, in this order, and since when."""
     place = list(_place("jobs", "id", shape))
     counts = [("job_tags", _of_tag(shape, f"_{number}"), _TAGS_ORDER) for number in range(tags)]
     counts += [("jobs", [*place, one], _JOBS_ORDER) for one in _names_and_statuses(shape)]
