@@ -33,7 +33,7 @@ from optimized_tsp.jobs.requests import read_body
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.jobs.waiting import Waiters
-from optimized_tsp.live.endpoints import build_live_router
+from optimized_tsp.live.endpoints import LiveFeed
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.webhooks.endpoints import build_webhooks_router
 from optimized_tsp.webhooks.service import Webhooks
@@ -108,7 +108,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in build_jobs_routers():
         app.include_router(router)
     app.include_router(build_webhooks_router(tenant=Depends(tenant), read_body=read_body))
-    app.include_router(build_live_router())
+    app.add_middleware(LiveFeed)
     app.add_middleware(
         HostCheck,
         allowed_hosts=["localhost", "127.0.0.1", "[::1]", settings.host, *settings.allowed_hosts],

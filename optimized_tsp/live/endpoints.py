@@ -1,9 +1,13 @@
-"""The websocket endpoints `/live` and `/{name}_solver/{version}/live`."""
+"""The websocket endpoints: of all solvers, and of one."""
 
 from __future__ import annotations
 
+import re
+
 import orjson
-from fastapi import APIRouter, Response, WebSocket
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput, NotFound, ServiceError
 from optimized_tsp.jobs.caller import bearer_key
@@ -14,7 +18,10 @@ from optimized_tsp.live.peer import Peer
 from optimized_tsp.live.protocol import RESET_EXTENSION, WRITE_EXTENSION
 from optimized_tsp.solvers.registry import find_solver
 
-__all__ = ["OriginRefused", "build_live_router"]
+__all__ = ["LIVE_PATHS", "LiveFeed", "OriginRefused"]
+
+LIVE_PATHS = ("/live", "/{name}_solver/{version}/live")
+_PATH = re.compile(r"/(?:([^/]+)_solver/([^/]+)/)?live")
 
 
 class OriginRefused(ServiceError):
@@ -25,21 +32,24 @@ class OriginRefused(ServiceError):
     title = "Pages of other sites may not open the feed."
 
 
-def build_live_router() -> APIRouter:
-    """The endpoints; they find `Services` and `Feed` of the process in `app.state`."""
-    router = APIRouter(tags=["live"])
+class LiveFeed:
+    """ASGI middleware that serves the websockets of the feed; everything else goes on to `app`.
 
-    @router.websocket("/live")
-    async def live(websocket: WebSocket) -> None:
-        """Events of all solvers."""
-        await _serve(websocket, None)
+    They stand before the router: thousands of clients come back at once, and what an endpoint's
+    dependencies and exit stacks are good for they do not need. `Services` and `Feed` of the process
+    are found in `app.state`.
+    """
 
-    @router.websocket("/{name}_solver/{version}/live")
-    async def solver_live(websocket: WebSocket, name: str, version: str) -> None:
-        """Events of one solver."""
-        await _serve(websocket, (name, version))
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-    return router
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _PATH.fullmatch(scope["path"]) if scope["type"] == "websocket" else None
+        if path is None:
+            await self._app(scope, receive, send)
+            return
+        name, version = path.groups()
+        await _serve(WebSocket(scope, receive, send), (name, version) if name else None)
 
 
 async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from optimized_tsp.core.errors import StateConflict
 from optimized_tsp.events.filter import EventFilter, Wanted
+from optimized_tsp.events.log import FeedRange
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.frames import (
@@ -52,6 +53,7 @@ class Stream:
         "_feed",
         "_followed",
         "_followed_until",
+        "_opened",
         "_outbox",
         "_pace",
         "_scope",
@@ -77,6 +79,7 @@ class Stream:
         self._send = send
         self._writer = writer
         self._start = 0
+        self._opened: FeedRange | None = None
         self._undecided = True
         self._outbox = Outbox(Wanted(None, 0), self)
         self._task: asyncio.Task[None] | None = None
@@ -95,7 +98,8 @@ class Stream:
 
     async def open(self) -> None:
         """Miss nothing from now on; raises `ServiceUnavailable`."""
-        self._start = self._followed_until = (await self._feed.now()).head
+        self._opened = await self._feed.now()
+        self._start = self._followed_until = self._opened.head
 
     def begin(self, tasks: asyncio.TaskGroup) -> None:
         """Send everything from `open` on, after a moment in which the client may say otherwise."""
@@ -181,7 +185,7 @@ class Stream:
         if wanted.task_id is not None:
             async with self._feed.reading() as session:
                 await check_job(session, wanted)
-        now = await self._feed.now()
+        now = await self._range_for(message)
         after = now.head if message.position is None else message.position
         try:
             check_cursor(now, after)
@@ -189,6 +193,13 @@ class Stream:
             await self._go_on_after(expired)
         await self._send(subscribed_frame(after))
         await self._run(wanted, after, now.head)
+
+    async def _range_for(self, message: Subscribe) -> FeedRange:
+        """Where the feed is. Who comes with a cursor was told already; later it is asked again."""
+        opened, self._opened = self._opened, None
+        if opened is None or message.position is None or message.position > opened.newest:
+            return await self._feed.now()
+        return opened
 
     async def _run(self, subscribed: EventFilter | None, after: int, now: int) -> Never:
         """Send what is wanted behind `after`; `now` is a recent answer of the feed's."""
