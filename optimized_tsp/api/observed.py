@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 
 import structlog
@@ -51,12 +50,12 @@ class Observed:
             acceptable_request_id(headers.get(REQUEST_ID_HEADER)),
             valid_traceparent(headers.get("traceparent")),
         )
-        with coming_from(origin):
-            if scope["type"] == "http":
-                await _Request(scope, origin, self._metrics).run(
-                    self._app, receive, send, self._tracing
-                )
-            else:
+        if scope["type"] == "http":
+            await _Request(scope, origin, self._metrics).run(
+                self._app, receive, send, self._tracing
+            )
+        else:
+            with coming_from(origin):
                 await self._app(scope, receive, send)
 
 
@@ -77,8 +76,13 @@ class _Request:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = str(self._origin.request_id)
             await send(message)
 
-        async with AsyncExitStack() as stack:
-            span = self._begin_span(stack, tracing)
+        if self._scope["path"] in _QUIET:
+            tracing = NoTracing()
+        method, parent = self._scope["method"], self._origin.traceparent
+        with (
+            tracing.span(method, kind=SpanKind.SERVER, parent=parent) as span,
+            coming_from(Origin(self._origin.request_id, span.traceparent)),
+        ):
             try:
                 await app(self._scope, receive, send_with_id)
             except Exception as error:
@@ -89,17 +93,6 @@ class _Request:
                 await defect_response(self._scope["path"])(self._scope, receive, send_with_id)
             finally:
                 self._tell(span)
-
-    def _begin_span(self, stack: AsyncExitStack, tracing: Tracing) -> Span:
-        if self._scope["path"] in _QUIET:
-            tracing = NoTracing()
-        span = stack.enter_context(
-            tracing.span(
-                self._scope["method"], kind=SpanKind.SERVER, parent=self._origin.traceparent
-            )
-        )
-        stack.enter_context(coming_from(Origin(self._origin.request_id, span.traceparent)))
-        return span
 
     def _tell(self, span: Span) -> None:
         method, path = self._scope["method"], self._scope["path"]

@@ -50,6 +50,10 @@ def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
             )
         ]
     )
+    # Nobody is shown these, and finding them out takes a part of every line (Python's manual,
+    # "Logging HOWTO", section "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - as the manual says
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_news)
     handler.setFormatter(

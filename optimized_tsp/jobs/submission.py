@@ -159,18 +159,24 @@ def _announcing(solver: AnySolver) -> Announcing | None:
     return cast("Announcing", solver) if hasattr(solver, "announced_size") else None
 
 
+def _formatting(solver: AnySolver) -> Formatting | None:
+    return cast("Formatting", solver) if hasattr(solver, "readers") else None
+
+
 def media_types(solver: AnySolver) -> tuple[str, ...]:
     """The types of body a solver reads."""
-    return (JSON, *solver.readers) if isinstance(solver, Formatting) else (JSON,)
+    formatting = _formatting(solver)
+    return (JSON,) if formatting is None else (JSON, *formatting.readers)
 
 
 def _as_json(solver: AnySolver, body: Body) -> bytes:
     if body.media_type == JSON:
         return body.content
-    if not isinstance(solver, Formatting):
+    formatting = _formatting(solver)
+    if formatting is None:
         raise InvalidInput(f"{body.media_type} is not read here.")
     try:
-        instance = solver.readers[body.media_type](body.content)
+        instance = formatting.readers[body.media_type](body.content)
     except InvalidInstance as error:
         problems = [InputProblem(p.pointer, p.code, p.message) for p in error.problems]
         raise InvalidInput(f"The {body.media_type} body is not valid.", problems) from None

@@ -48,7 +48,11 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[AnySolver], list[dict[st
         served = {**all_solvers(), (solver.name, solver.version): solver}
         monkeypatch.setattr(beside, "all_solvers", lambda: served)
         beside._fields_type.cache_clear()
-        return beside.instance_parameters(solver)
+        return [
+            parameter
+            for parameter in beside.query_parameters(solver)
+            if parameter["name"] not in beside._Members.model_fields
+        ]
 
     return serve
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput
 from optimized_tsp.core.problems import problems_of
-from optimized_tsp.jobs.endpoints.scope import parse_tag
+from optimized_tsp.core.tags import MAX_TAGS
+from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, parse_tag
 from optimized_tsp.jobs.submission import JSON, Body
 from optimized_tsp.solvers.contract import Formatting
 from optimized_tsp.solvers.registry import AnySolver, UnfitSolver, all_solvers
+from optimized_tsp.webhooks.address import MAX_URL_LENGTH
 
-__all__ = ["body_with_query", "instance_parameters"]
+__all__ = ["body_with_query", "query_parameters"]
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_BESIDE = "For bodies of other types than JSON."
 _MEMBERS = {
     "name": "/name",
     "timeout": "/optimization_parameters/timeout",
@@ -26,60 +32,86 @@ _MEMBERS = {
 """The parameters of every solver, and what each stands for in a JSON body."""
 
 
-def instance_parameters(solver: AnySolver) -> list[dict[str, Any]]:
-    """The OpenAPI parameters for those fields of an instance that may come beside a body."""
-    return [_parameter(solver, name, schema) for name, schema in _schemas(solver).items()]
+class _Members(BaseModel):
+    """Their rules."""
+
+    name: str | None = Field(
+        None, description=f"The job's name. {_BESIDE}", max_length=200, pattern=NO_NUL
+    )
+    timeout: float | None = Field(
+        None, description=f"Seconds. {_BESIDE}", gt=0, allow_inf_nan=False
+    )
+    tag: list[TagText] | None = Field(
+        None, description=f"key:value, repeatable. {_BESIDE}", max_length=MAX_TAGS
+    )
+    webhook_url: str | None = Field(
+        None, description=f"Where its end is posted to. {_BESIDE}", max_length=MAX_URL_LENGTH
+    )
+
+    def submission(self) -> dict[str, Any]:
+        """What they stand for, as a JSON body has it."""
+        beside: dict[str, Any] = {"name": self.name, "webhook_url": self.webhook_url}
+        if self.timeout is not None:
+            beside["optimization_parameters"] = {"timeout": self.timeout}
+        if self.tag:
+            beside["tags"] = dict(parse_tag(text) for text in self.tag)
+        return {name: value for name, value in beside.items() if value is not None}
 
 
-def body_with_query(
-    request: Request,
-    solver: AnySolver,
-    content: bytes,
-    media_type: str,
-    *,
-    name: str | None,
-    timeout_s: float | None,
-    tags: list[str] | None,
-    webhook_url: str | None,
-) -> Body:
+def query_parameters(solver: AnySolver) -> list[dict[str, Any]]:
+    """The OpenAPI parameters for what may come beside a body.
+
+    FastAPI is not asked to look for them: for the bodies that nearly all have, which are JSON, that
+    took longer than everything else it does.
+    """
+    members = _Members.model_json_schema()["properties"]
+    for schema in members.values():
+        del schema["default"]  # null, which cannot be said in a query
+    instance = {name: _explained(solver, name, one) for name, one in _schemas(solver).items()}
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": schema,
+        }
+        for name, schema in (members | instance).items()
+    ]
+
+
+def body_with_query(request: Request, solver: AnySolver, content: bytes, media_type: str) -> Body:
     """The body and what is said beside it; raises `InvalidInput` where that does not go with it."""
-    instance = _instance_fields(request, solver)
-    beside: dict[str, Any] = {}
-    if name is not None:
-        beside["name"] = name
-    if timeout_s is not None:
-        beside["optimization_parameters"] = {"timeout": timeout_s}
-    if tags:
-        beside["tags"] = dict(parse_tag(text) for text in tags)
-    if webhook_url is not None:
-        beside["webhook_url"] = webhook_url
+    if media_type == JSON and not request.query_params:
+        return Body(content)
+    given: dict[str, Any] = {name: request.query_params.get(name) for name in request.query_params}
+    if "tag" in given:
+        given["tag"] = request.query_params.getlist("tag")
+    members = _checked(_Members.model_validate, given)
+    rules = _fields_type(solver.name, solver.version)
+    instance = _checked(rules.model_validate_strings, given)
     if media_type == JSON:
         _refuse_beside_json(request, solver)
         return Body(content)
-    _refuse_foreign(solver, media_type, instance)
+    fields = instance.model_dump(mode="json", include=set(given))
+    _refuse_foreign(solver, media_type, fields)
     places = {pointer: f"/query/{name}" for name, pointer in _MEMBERS.items()}
-    fields = _fields_type(solver.name, solver.version).model_fields
-    places |= {f"/{solver.instance_field}/{name}": f"/query/{name}" for name in fields}
-    return Body(content, media_type, beside, instance, places)
-
-
-def _instance_fields(request: Request, solver: AnySolver) -> dict[str, Any]:
-    """Fields of the instance in the query, as JSON has them."""
-    fields = _fields_type(solver.name, solver.version)
-    given = {
-        name: request.query_params[name]
-        for name in fields.model_fields
-        if name in request.query_params
+    places |= {
+        f"/{solver.instance_field}/{name}": f"/query/{name}" for name in type(instance).model_fields
     }
+    return Body(content, media_type, members.submission(), fields, places)
+
+
+def _checked(validate: Callable[[dict[str, Any]], ModelT], given: dict[str, Any]) -> ModelT:
+    """The query's parameters by these rules, which pass over those that they are not for."""
     try:
-        said = fields.model_validate_strings(given)
+        return validate(given)
     except ValidationError as error:
         problems = [
             InputProblem(f"/query{problem.pointer}", problem.code, problem.message)
             for problem in problems_of(error)
         ]
         raise InvalidInput("A query parameter is not valid.", problems) from None
-    return said.model_dump(mode="json", include=set(given))
 
 
 def _refuse_beside_json(request: Request, solver: AnySolver) -> None:
@@ -109,17 +141,11 @@ def _refuse_foreign(solver: AnySolver, media_type: str, instance: dict[str, Any]
         raise InvalidInput("A query parameter is not valid.", problems)
 
 
-def _parameter(solver: AnySolver, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+def _explained(solver: AnySolver, name: str, schema: dict[str, Any]) -> dict[str, Any]:
     assert isinstance(solver, Formatting)  # noqa: S101 - no others have such fields
     kinds = ", ".join(kind for kind, names in solver.beside.items() if name in names)
     sentence = f"{schema.pop('description', name).rstrip('.')}. For bodies of type {kinds}."
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "description": sentence,
-        "schema": schema | {"description": sentence},
-    }
+    return schema | {"description": sentence}
 
 
 def _schemas(solver: AnySolver) -> dict[str, dict[str, Any]]:

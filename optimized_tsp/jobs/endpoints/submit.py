@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from optimized_tsp.core.tags import MAX_TAGS
 from optimized_tsp.jobs import commands
-from optimized_tsp.jobs.endpoints.beside import body_with_query, instance_parameters
-from optimized_tsp.jobs.endpoints.scope import NO_NUL, TagText, job_path, scope_of
+from optimized_tsp.jobs.endpoints.beside import body_with_query, query_parameters
+from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.requests import (
@@ -32,27 +31,15 @@ from optimized_tsp.jobs.services import Services, ServicesDep
 from optimized_tsp.jobs.states import TERMINAL
 from optimized_tsp.jobs.submission import JSON, Body, media_types
 from optimized_tsp.solvers.registry import AnySolver
-from optimized_tsp.webhooks.address import MAX_URL_LENGTH
 
 __all__ = ["add_calls"]
 
-_BESIDE = "For bodies of other types than JSON."
-NameParameter = Annotated[
-    str | None, Query(description=f"The job's name. {_BESIDE}", max_length=200, pattern=NO_NUL)
-]
-TimeoutParameter = Annotated[
-    float | None, Query(description=f"Seconds. {_BESIDE}", gt=0, allow_inf_nan=False)
-]
-TagParameter = Annotated[
-    list[TagText] | None,
-    Query(description=f"key:value, repeatable. {_BESIDE}", max_length=MAX_TAGS),
-]
-
-
-WebhookParameter = Annotated[
-    str | None,
-    Query(description=f"Where its end is posted to. {_BESIDE}", max_length=MAX_URL_LENGTH),
-]
+_HEADERS = {
+    IDEMPOTENCY_HEADER: "Kept for 24 h: the same key and body give the same job. 1 to 255 visible"
+    " ASCII characters.",
+    "Prefer": "`wait=N`: answer when the job has ended, or after N seconds (at most "
+    f"{MAX_WAIT_S}).",
+}
 
 
 def add_calls(router: APIRouter, solver: AnySolver) -> None:
@@ -70,37 +57,17 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         summary="Submit a problem",
         response_model=JobView,
         responses={200: {"model": JobView, "description": "Ended within `Prefer: wait=N`."}},
-        openapi_extra=_body_of(solver),
+        openapi_extra=_described(solver, _HEADERS),
     )
     async def submit(
         request: Request,
         response: Response,
         services: ServicesDep,
         scope: Scope = in_scope,
-        name: NameParameter = None,
-        timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
-        tag: TagParameter = None,
-        webhook_url: WebhookParameter = None,
-        _key: Annotated[
-            str | None,
-            Header(
-                alias=IDEMPOTENCY_HEADER,
-                description="Kept for 24 h: the same key and body give the same job. 1 to 255 "
-                "visible ASCII characters.",
-            ),
-        ] = None,
-        _prefer: Annotated[
-            str | None,
-            Header(
-                alias="Prefer",
-                description=f"`wait=N`: answer when the job has ended, or after N seconds "
-                f"(at most {MAX_WAIT_S}).",
-            ),
-        ] = None,
     ) -> JobView:
         """Store the job durably and answer 202; the queue is rung after the commit."""
         key, wait_s = idempotency_key(request), preferred_wait_s(request)
-        body = await _body(request, services, solver, name, timeout, tag, webhook_url)
+        body = await _body(request, services, solver)
         submission = await services.parser.parse(solver, body)
         replay = None if key is None else Replay(key, submission.fingerprint())
         view, _ = await commands.submit(services, scope, submission, replay)
@@ -119,19 +86,15 @@ def _add_validate(router: APIRouter, solver: AnySolver) -> None:
         "/jobs/validate",
         summary="Check a problem without a job",
         response_model=ValidationView,
-        openapi_extra=_body_of(solver),
+        openapi_extra=_described(solver, {}),
     )
     async def validate(
         request: Request,
         services: ServicesDep,
         _scope: Scope = in_scope,
-        name: NameParameter = None,
-        timeout: TimeoutParameter = None,  # noqa: ASYNC109 - the job's, not this call's
-        tag: TagParameter = None,
-        webhook_url: WebhookParameter = None,
     ) -> ValidationView:
         """The same checks as a submission, and what can be said without solving."""
-        body = await _body(request, services, solver, name, timeout, tag, webhook_url)
+        body = await _body(request, services, solver)
         found = await services.parser.parse(solver, body, diagnose=True)
         certificate = found.diagnosis.infeasibility if found.diagnosis else None
         return ValidationView(
@@ -145,26 +108,9 @@ def _add_validate(router: APIRouter, solver: AnySolver) -> None:
         )
 
 
-async def _body(
-    request: Request,
-    services: Services,
-    solver: AnySolver,
-    name: str | None,
-    timeout_s: float | None,
-    tags: list[str] | None,
-    webhook_url: str | None,
-) -> Body:
+async def _body(request: Request, services: Services, solver: AnySolver) -> Body:
     content = await read_body(request, services.settings.max_body_bytes, media_types(solver))
-    return body_with_query(
-        request,
-        solver,
-        content,
-        media_type(request),
-        name=name,
-        timeout_s=timeout_s,
-        tags=tags,
-        webhook_url=webhook_url,
-    )
+    return body_with_query(request, solver, content, media_type(request))
 
 
 async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
@@ -176,11 +122,21 @@ async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -
     return ended if ended is not None else await commands.view(services, scope, job_id)
 
 
-def _body_of(solver: AnySolver) -> dict[str, Any]:
+def _described(solver: AnySolver, headers: dict[str, str]) -> dict[str, Any]:
     reference = f"#/components/schemas/{submission_type(solver).__name__}"
     schemas = {kind: {"schema": {"type": "string"}} for kind in media_types(solver)}
     schemas[JSON] = {"schema": {"$ref": reference}}
+    said = [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+        for name, description in headers.items()
+    ]
     return {
-        "parameters": instance_parameters(solver),
+        "parameters": query_parameters(solver) + said,
         "requestBody": {"required": True, "content": schemas},
     }
