@@ -48,6 +48,8 @@ class Result:
     api_us: float | None
     """CPU of the API for each message, microseconds; None when it was killed meanwhile."""
     client_us: float
+    restarted_ms: float | None
+    """CPU of the killed API's successor for each client that came back, its start left out."""
     hand_outs: int
     hand_out_ms: float
     """How often events were handed out, and how long that took on average."""
@@ -110,6 +112,7 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
     """A service of its own for every measurement."""
     with service(workers=1) as running:
         base_url = running["base_url"]
+        start_s = cpu_s(api_process(base_url))
         listeners = Listeners(int(base_url.rsplit(":", 1)[1]), clients)
         api_before, clients_before = cpu_s(api_process(base_url)), listeners.cpu_s()
         most = asyncio.run(_submit(running, base_url, jobs, rate, restart=restart))
@@ -117,7 +120,7 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
         while listeners.terminal_events() < jobs * clients and time.monotonic() < deadline:
             time.sleep(0.2)
         api = api_process(base_url)
-        api_mib, api_s = api.memory_info().rss / 2**20, cpu_s(api) - api_before
+        api_mib, api_s = api.memory_info().rss / 2**20, cpu_s(api)
         metrics = feed_metrics(base_url)
         clients_s = listeners.cpu_s() - clients_before
         results = listeners.end()
@@ -132,7 +135,8 @@ def measure(clients: int, jobs: int, rate: float, *, restart: bool) -> Result:
         back_s=[seconds for result in results for seconds in result["back_s"]],
         api_mib=api_mib,
         most_connections=most,
-        api_us=None if restart else 1e6 * api_s / messages,
+        api_us=None if restart else 1e6 * (api_s - api_before) / messages,
+        restarted_ms=1e3 * (api_s - start_s) / clients if restart else None,
         client_us=1e6 * clients_s / messages,
         hand_outs=int(metrics["hand_out_seconds_count"]),
         hand_out_ms=1e3 * metrics["hand_out_seconds_sum"] / metrics["hand_out_seconds_count"],
@@ -234,7 +238,9 @@ def main() -> None:
     print(f"events skipped {many.skipped}, seen twice {many.repeated}")
     print(f"most connections of the API to Postgres: {many.most_connections}")
     if many.back_s:
-        print(f"back after the restart: median {statistics.median(many.back_s):.1f} s")
+        last = statistics.quantiles(many.back_s, n=100)[98]
+        print(f"back after the kill: p50 {statistics.median(many.back_s):.1f} s, p99 {last:.1f} s")
+        print(f"CPU of the API after that for each client: {many.restarted_ms:.2f} ms")
     if many.skipped or many.repeated or many.terminal_events != many.expected:
         raise SystemExit("the feed lost or doubled events")
 

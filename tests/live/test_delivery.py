@@ -67,6 +67,19 @@ async def test_a_killed_subscription_to_redis_is_made_again(
         assert (await client.event())["seq"] == 3
 
 
+async def test_an_event_nobody_told_of_comes_within_five_seconds(
+    server: Server, jobs: Jobs
+) -> None:
+    job = await jobs.submit()
+    async with client_of(server) as client:
+        await client.subscribe()
+        # When the message of Redis is lost, while everything is connected
+        with promised(5):
+            async with jobs.database.write() as session:
+                await jobs.happen_in(session, job)
+            assert await client.seqs(1) == [2]
+
+
 async def test_one_subscription_to_redis_whatever_the_number_of_clients(
     server: Server, jobs: Jobs, redis_url: str
 ) -> None:

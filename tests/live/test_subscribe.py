@@ -261,6 +261,13 @@ async def test_an_expired_cursor_makes_nobody_read_what_is_kept(
     assert pages == []
 
 
+async def test_nothing_is_compressed_even_if_the_client_would(server: Server) -> None:
+    async with client_of(server, compression="deflate") as client:
+        assert client.socket.request is not None
+        assert "permessage-deflate" in client.socket.request.headers["Sec-WebSocket-Extensions"]
+        assert client.socket.protocol.extensions == []
+
+
 async def test_one_who_leaves_is_forgotten(server: Server) -> None:
     async with client_of(server) as client:
         await client.subscribe()
