@@ -56,9 +56,8 @@ def ours(instance: TspInstance, time_limit_s: float) -> Run:
     return Run(outcome.cost, outcome.lower_bound, time.perf_counter() - started)
 
 
-def naive(instance: TspInstance, time_limit_s: float) -> Run:
-    """CP-SAT with `add_circuit` over all directed edges."""
-    started = time.perf_counter()
+def naive_model(instance: TspInstance) -> cp_model.CpModel:
+    """`add_circuit` over all directed edges."""
     graph = build_graph(instance)
     costs = (graph.dense() if isinstance(graph, PointGraph) else graph).between(
         *np.divmod(np.arange(graph.num_nodes**2), graph.num_nodes)
@@ -72,6 +71,13 @@ def naive(instance: TspInstance, time_limit_s: float) -> Run:
     ]
     model.add_circuit([(i, j, used) for i, j, used, _ in arcs])
     model.minimize(sum(cost * used for _, _, used, cost in arcs))
+    return model
+
+
+def naive(instance: TspInstance, time_limit_s: float) -> Run:
+    """CP-SAT with the naive model."""
+    started = time.perf_counter()
+    model = naive_model(instance)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = THREADS
     solver.parameters.max_time_in_seconds = time_limit_s - (time.perf_counter() - started)
@@ -79,6 +85,24 @@ def naive(instance: TspInstance, time_limit_s: float) -> Run:
     found = status in {cp_model.OPTIMAL, cp_model.FEASIBLE}
     cost = round(solver.objective_value) if found else None
     return Run(cost, round(solver.best_objective_bound), time.perf_counter() - started)
+
+
+def naive_stop_s(instance: TspInstance, *, after_s: float) -> float:
+    """Seconds from asking CP-SAT with the naive model to stop until it does."""
+    solver, asked_at = cp_model.CpSolver(), []
+    solver.parameters.num_workers = THREADS
+
+    def ask() -> None:
+        asked_at.append(time.perf_counter())
+        solver.stop_search()
+
+    timer = threading.Timer(after_s, ask)
+    model = naive_model(instance)
+    timer.start()
+    solver.solve(model)
+    ended_at = time.perf_counter()
+    timer.join()
+    return max(0.0, ended_at - asked_at[0])
 
 
 def instances(folder: Path | None) -> Iterator[tuple[str, TspInstance]]:
