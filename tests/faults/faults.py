@@ -64,7 +64,7 @@ async def kill_solver_child(cluster: Cluster, source: random.Random) -> bool:
 async def kill_worker(cluster: Cluster, source: random.Random) -> bool:
     """kill -9 of a worker alone; what it started must end by itself."""
     worker = source.choice(cluster.workers)
-    hit = _kill(worker)
+    hit = await _kill(worker)
     await cluster.restart(worker)
     return hit
 
@@ -78,7 +78,7 @@ async def kill_worker_group(cluster: Cluster, source: random.Random) -> bool:
     for process in children:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    hit = _kill(worker)
+    hit = await _kill(worker)
     await cluster.restart(worker)
     return hit
 
@@ -86,7 +86,7 @@ async def kill_worker_group(cluster: Cluster, source: random.Random) -> bool:
 async def kill_api(cluster: Cluster, source: random.Random, *, victim: int | None = None) -> bool:
     """kill -9 of an API, with requests and feeds in the middle."""
     api = source.choice(cluster.apis) if victim is None else cluster.apis[victim]
-    hit = _kill(api)
+    hit = await _kill(api)
     await cluster.restart(api)
     return hit
 
@@ -367,8 +367,11 @@ async def _replace_by_unlike(
     return True
 
 
-def _kill(process: Process) -> bool:
+async def _kill(process: Process) -> bool:
+    """kill -9, and until it is dead: on a crowded machine it looks alive for a while."""
     with suppress(psutil.NoSuchProcess):
         psutil.Process(process.pid).kill()
+        while process.is_running():  # noqa: ASYNC110 - no event of ours
+            await asyncio.sleep(0.005)
         return True
     return False
