@@ -82,12 +82,16 @@ class Peer:
         reason: str,
         last_frame: str | None = None,
         *,
-        within_s: float = STALLED_S,
+        within_s: float | None = None,
     ) -> None:
-        """Say why and close; a client that does not take that in time is reset."""
+        """Say why and close; a client that does not take that in time is reset.
+
+        `within_s`: seconds, of which those count that it has not taken anything; as many as for
+        whatever else it is sent, if not given.
+        """
         if self._websocket.application_state is not WebSocketState.CONNECTED:
             return
-        deadline = (self._waiting_since or _now()) + within_s
+        deadline = (self._waiting_since or _now()) + (STALLED_S if within_s is None else within_s)
         try:
             async with asyncio.timeout_at(deadline):
                 if last_frame is not None:
