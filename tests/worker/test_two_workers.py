@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from optimized_tsp.embedded.process import wait_until
 from optimized_tsp.jobs.states import JobStatus
-from tests.stack import RunningStack, TestDatabase
-from tests.worker.conftest import Submit, Until
+from tests.stack import READY_TIMEOUT_S, RunningStack, TestDatabase
+from tests.worker.conftest import Submit, Until, below
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,8 @@ def database(standing_database: TestDatabase) -> TestDatabase:
 
 @pytest.fixture(scope="module", autouse=True)
 def _two_workers(standing_fleet: RunningStack) -> None:
-    standing_fleet.start_worker()
+    second = standing_fleet.start_worker()
+    assert wait_until(lambda: len(below(second)) == 2, timeout_s=READY_TIMEOUT_S)
 
 
 async def test_a_backlog_is_shared_and_every_job_is_run_once(
