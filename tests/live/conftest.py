@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection
 from threading import Thread
@@ -292,6 +292,16 @@ async def client_of(server: Server, path: str = "/live", **options: Any) -> Asyn
         # The library closes a transport that a reset may have ended under it (Python 3.11).
         with suppress(AttributeError):
             await socket.close()
+
+
+async def subscribed(stack: AsyncExitStack, server: Server, count: int) -> list[Client]:
+    """Clients that subscribe as soon as they are connected: a second later it is done for them."""
+    clients = []
+    for _ in range(count):
+        client = await stack.enter_async_context(client_of(server))
+        await client.subscribe()
+        clients.append(client)
+    return clients
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = DEADLINE_S) -> None:

@@ -17,7 +17,7 @@ from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.log import feed_range
 from optimized_tsp.live import outbox
 from optimized_tsp.live.feed import Feed
-from tests.live.conftest import DEADLINE_S, Jobs, Server, StartServer, client_of
+from tests.live.conftest import DEADLINE_S, Jobs, Server, StartServer, client_of, subscribed
 from tests.live.test_origin import refused
 from tests.promises import promised
 from tests.stack import Servers, TestDatabase
@@ -84,8 +84,7 @@ async def test_one_subscription_to_redis_whatever_the_number_of_clients(
     server: Server, jobs: Jobs, redis_url: str
 ) -> None:
     async with AsyncExitStack() as stack, Redis.from_url(redis_url) as redis:
-        clients = [await stack.enter_async_context(client_of(server)) for _ in range(20)]
-        await asyncio.gather(*(client.subscribe() for client in clients))
+        clients = await subscribed(stack, server, 20)
         await jobs.submit()
         await asyncio.gather(*(client.event() for client in clients))
         assert await subscriptions(redis) == 1

@@ -24,7 +24,7 @@ from optimized_tsp.live import outbox as outbox_module
 from optimized_tsp.live.frames import websocket_frame
 from optimized_tsp.live.handout import HandOut
 from optimized_tsp.live.outbox import Batch, Outbox
-from tests.live.conftest import Client, Jobs, Server, client_of
+from tests.live.conftest import Client, Jobs, Server, client_of, subscribed
 
 EVERYTHING = EventFilter(DEFAULT_TENANT_ID)
 JOB, OTHER = new_id(), new_id()
@@ -171,9 +171,7 @@ async def test_an_error_half_way_costs_nobody_an_event(
         give(outbox, batch)
 
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(client_of(server)) for _ in range(5)]
-        for client in clients:
-            await client.subscribe()
+        clients = await subscribed(stack, server, 5)
         monkeypatch.setattr(Outbox, "give", failing_once)
         await jobs.happen(job, 3)
         # Then all get everything once
