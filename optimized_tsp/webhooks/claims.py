@@ -17,7 +17,20 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Integer, Row, Uuid, bindparam, func, or_, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    Row,
+    Text,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from optimized_tsp.core.database import WriteSession
 from optimized_tsp.core.ids import new_id
@@ -73,6 +86,7 @@ _WANTING = text(
     """  # noqa: S608 - constants of ours
 ).bindparams(bindparam("locked", type_=ARRAY(Uuid())))
 
+# Jobs stay in SQL for ever: the request is named even if a delivery is asked for again much later.
 _CLAIM = (
     text(
         f"""
@@ -87,7 +101,8 @@ _CLAIM = (
         UPDATE webhook_deliveries AS d
         SET seen = true, lease_id = :lease_id, lease_until = now() + CAST(:lease AS interval)
         FROM chosen WHERE d.id = chosen.id
-        RETURNING d.id, d.endpoint_id, d.payload
+        RETURNING d.id, d.endpoint_id, d.payload,
+                  (SELECT jobs.request_id FROM jobs WHERE jobs.id = d.job_id) AS request_id
         """  # noqa: S608 - constants of ours
     )
     .bindparams(
@@ -95,7 +110,12 @@ _CLAIM = (
         bindparam("allowed", type_=ARRAY(Integer())),
         bindparam("lease_id", type_=Uuid()),
     )
-    .columns(WebhookDelivery.id, WebhookDelivery.endpoint_id, WebhookDelivery.payload)
+    .columns(
+        WebhookDelivery.id,
+        WebhookDelivery.endpoint_id,
+        WebhookDelivery.payload,
+        column("request_id", Text()),
+    )
 )
 
 
@@ -119,6 +139,8 @@ class Claimed:
     unsigned: str
     host: str
     """Of the URL, with its port."""
+    request_id: str | None
+    """The request its job came with."""
 
     @property
     def tenant_id(self) -> UUID:
@@ -206,6 +228,7 @@ async def _claim(
             row.payload,
             *opened[row.endpoint_id],
             endpoints[row.endpoint_id].host,
+            row.request_id,
         )
         for row in claimed
     ]

@@ -315,9 +315,13 @@ class Deliverer:
 
 def _facts(claimed: Claimed) -> dict[str, str]:
     """What log lines about an attempt name; a test is about no job."""
-    facts = {"delivery": message_id(claimed.id), "endpoint": str(claimed.endpoint.id)}
-    job = claimed.payload.get("task_id")
-    return facts if job is None else {"job": job, **facts}
+    facts = {
+        "request_id": claimed.request_id,
+        "job": claimed.payload.get("task_id"),
+        "delivery": message_id(claimed.id),
+        "endpoint": str(claimed.endpoint.id),
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _judged(answer: Answer) -> int | Failure:

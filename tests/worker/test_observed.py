@@ -19,6 +19,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from websockets.asyncio.client import connect
 
 from tests.conftest import StartStack
+from tests.stack import WEBHOOK_KEY
+from tests.webhooks.receiver import answer, receiver
 
 JOBS = "/tsp_solver/v1/jobs"
 TRIANGLE = {"tsp_instance": {"matrix": [[None, 1, 9], [9, None, 2], [3, 9, None]]}}
@@ -81,16 +83,24 @@ def lines(text: str) -> list[dict[str, Any]]:
 async def test_request_worker_and_notification_are_one_story(
     start_stack: StartStack, collector: Collector
 ) -> None:
-    stack = start_stack(log_format="json", traces_endpoint=collector.endpoint)
+    stack = start_stack(
+        log_format="json",
+        traces_endpoint=collector.endpoint,
+        webhook_key=WEBHOOK_KEY,
+        webhook_allow_http="true",
+        webhook_allowed_networks="127.0.0.0/8",
+    )
     live = stack.base_url.replace("http", "ws") + "/live"
     headers = {
         "X-Request-ID": REQUEST_ID,
         "traceparent": f"00-{TRACE_ID}-{CALLER}-01",
     }
     async with (
+        receiver(answer(500)) as stranger,
         connect(live, proxy=None) as feed,
         httpx.AsyncClient(base_url=stack.base_url, timeout=90) as client,
     ):
+        endpoint = (await client.post("/webhooks", json={"url": stranger.url()})).json()
         await feed.send('{"type":"subscribe"}')
         await feed.recv()
         job = (await client.post(JOBS, json=TRIANGLE, headers=headers)).json()
@@ -100,6 +110,7 @@ async def test_request_worker_and_notification_are_one_story(
             message = orjson.loads(await feed.recv())
             if message["type"] == "event":
                 seen.append(message["event"])
+        await stranger.until(lambda stranger: stranger.received)
     request = collector.wait_for("optimized-tsp-api", f"POST {JOBS}")
     solve = collector.wait_for("optimized-tsp-worker", "solve tsp v1")
     notify = collector.wait_for("optimized-tsp-api", "notify job.completed")
@@ -121,13 +132,13 @@ async def test_request_worker_and_notification_are_one_story(
     ]
     assert (answered["request_id"], answered["job"]) == (REQUEST_ID, task_id)
     assert (answered["method"], answered["status"]) == ("POST", 202)
-    [ended] = [
-        line
-        for line in lines((stack.folder / "worker-1.log").read_text())
-        if line["event"] == "job_ended"
-    ]
+    worker = lines((stack.folder / "worker-1.log").read_text())
+    [ended] = [line for line in worker if line["event"] == "job_ended"]
     assert (ended["request_id"], ended["job"]) == (REQUEST_ID, task_id)
     assert (ended["solver"], ended["attempt"], ended["level"]) == ("tsp", 1, "info")
+    [failed] = [line for line in worker if line["event"] == "webhook_failed"]
+    assert (failed["request_id"], failed["job"]) == (REQUEST_ID, task_id)
+    assert (failed["delivery"], failed["endpoint"]) == (stranger.ids[0], endpoint["id"])
 
 
 def test_without_the_setting_nothing_that_traces_is_imported() -> None:
