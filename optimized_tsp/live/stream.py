@@ -122,6 +122,7 @@ class Stream:
         """A job will be followed: whoever has not subscribed by now is sent nothing else."""
         if self._undecided:
             await self._stop()
+            self._opened = None
             self._task = self._tasks.create_task(self._run(None, self._start, self._start))
 
     @contextmanager
@@ -175,6 +176,7 @@ class Stream:
     async def _by_default(self) -> None:
         await asyncio.sleep(FIRST_MESSAGE_S)
         self._undecided = False
+        self._opened = None
         await self._send(subscribed_frame(self._start))
         await self._run(self._scope, self._start, self._start)
 
@@ -195,7 +197,7 @@ class Stream:
         await self._run(wanted, after, now.head)
 
     async def _range_for(self, message: Subscribe) -> FeedRange:
-        """Where the feed is. Who comes with a cursor was told already; later it is asked again."""
+        """Where the feed is. Who begins with a cursor was told already; later it is asked again."""
         opened, self._opened = self._opened, None
         if opened is None or message.position is None or message.position > opened.newest:
             return await self._feed.now()
