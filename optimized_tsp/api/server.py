@@ -43,6 +43,7 @@ def run(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        reset_contextvars=True,  # or the next request of a connection would name this one's job
         **websocket_options(),
     )
     server = _Server(config, app)

@@ -1,14 +1,25 @@
-"""Ending background tasks."""
+"""Beginning background tasks that work for many, and ending background tasks."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable
+from contextvars import Context
+from typing import Any, TypeVar
 
-__all__ = ["end_tasks"]
+__all__ = ["begin_shared", "end_tasks"]
 
 _AGAIN_S = 0.1
+
+_ResultT = TypeVar("_ResultT")
+
+
+def begin_shared(work: Coroutine[Any, Any, _ResultT]) -> asyncio.Task[_ResultT]:
+    """A task that works for many requests, whoever of them happens to begin it.
+
+    What it logs does not name that one's request, and its spans are of no trace.
+    """
+    return asyncio.create_task(work, context=Context())
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:

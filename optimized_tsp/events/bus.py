@@ -21,6 +21,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from optimized_tsp.core.tasks import begin_shared
+
 __all__ = ["DRAIN_ACTOR", "QUEUE", "RING_KEY", "RINGS_KEPT", "Bus", "Channel", "ring_message"]
 
 logger = structlog.get_logger(__name__)
@@ -104,7 +106,7 @@ class Bus:
         if monotonic() < self._paused_until:
             self._take()
         elif self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._send())
+            self._sending = begin_shared(self._send())
 
     def _take(self) -> tuple[int, dict[Channel, bytes]]:
         """How many rings to send, and the message of each channel."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from optimized_tsp.core.database import Database, ReadSession
 from optimized_tsp.core.errors import ServiceUnavailable
-from optimized_tsp.core.tasks import end_tasks
+from optimized_tsp.core.tasks import begin_shared, end_tasks
 from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.filter import EventFilter, Wanted
@@ -137,7 +137,7 @@ class Feed:
         clients that come back at once cost a few looks, not thousands. Raises `ServiceUnavailable`.
         """
         if self._next_division is None:
-            self._next_division = asyncio.create_task(self._divide())
+            self._next_division = begin_shared(self._divide())
             self._divisions.add(self._next_division)
             self._next_division.add_done_callback(self._divided)
         return await asyncio.shield(self._next_division)

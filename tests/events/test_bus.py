@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from redis.asyncio import Redis
 
+from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.bus import RING_KEY, RINGS_KEPT, Bus, Channel
 from tests.events.test_listen import listening, next_heard
@@ -43,3 +45,17 @@ async def test_every_ring_wakes_a_worker_of_its_own(bus: Bus, redis_url: str) ->
 
     async with Redis.from_url(redis_url) as redis:
         assert await redis.llen(RING_KEY) == 3
+
+
+async def test_without_redis_the_warning_names_no_request(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bus = Bus("redis://127.0.0.1:1/0")  # where nobody listens
+
+    with coming_from(Origin("of one of many"), job="of one of many"):
+        bus.announce(new_id(), ring=True)
+    await bus.close()
+
+    [warning] = capfd.readouterr().out.splitlines()
+    assert "redis_unreachable" in warning
+    assert "of one of many" not in warning

@@ -12,7 +12,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
+from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.database import Database
+from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.events.filter import EventFilter, Wanted
@@ -163,3 +165,19 @@ async def test_what_happened_while_nobody_listened_is_not_missing(
         await client.subscribe(after=cursor)
         # Then it gets what it missed
         assert await client.seqs(3) == [4, 5, 6]
+
+
+async def test_a_look_for_many_that_fails_names_none_of_their_requests(
+    redis_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = Database("postgresql://nobody@127.0.0.1:1/nothing", application_name="tests")
+    bus = Bus(redis_url)
+
+    with coming_from(Origin("of one of many")), pytest.raises(ServiceUnavailable):
+        await Feed(nowhere, bus).now()
+
+    [warning] = capfd.readouterr().out.splitlines()
+    assert "feed_cannot_replay" in warning
+    assert "of one of many" not in warning
+    await bus.close()
+    await nowhere.close()
