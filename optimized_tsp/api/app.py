@@ -72,7 +72,12 @@ def create_app(settings: Settings) -> FastAPI:
             Authenticator(settings, database),
             parser,
             waiters,
-            Submitter(database, bus, most=settings.submit_batch),
+            Submitter(
+                database,
+                bus,
+                most=settings.submit_batch,
+                most_bytes=settings.submit_waiting_bytes,
+            ),
             tracing,
         )
         app.state.webhooks = Webhooks(settings, database, bus)

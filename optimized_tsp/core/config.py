@@ -104,6 +104,12 @@ class Settings(BaseSettings):
         le=1000,
         description="Most submissions that share a transaction when they come at the same time.",
     )
+    submit_waiting_bytes: int = Field(
+        default=256 * 2**20,
+        ge=1024,
+        description="Memory for submissions that wait for the database at the same time; while it"
+        " is used up, others get 503.",
+    )
     lease_s: float = Field(
         default=15.0,
         ge=1,

@@ -166,12 +166,11 @@ class Database:
         native = self._natives.get(statement)
         if native is None:
             native = self._natives[statement] = _Native(statement, self.engine.dialect)
+        arguments = native.arguments(parameters)  # before a connection could be spoilt by them
         async with self.engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                rows: list[Any] = await driver.fetch(
-                    native.sql, *native.arguments(parameters), record_class=_Row
-                )
+                rows: list[Any] = await driver.fetch(native.sql, *arguments, record_class=_Row)
             except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 raise DBAPIError(
                     native.sql,

@@ -63,13 +63,18 @@ async def _known(services: Services, scope: Scope, replay: Replay | None) -> UUI
 
 
 async def _store_with_webhook(services: Services, job: NewJob) -> Stored:
-    async with services.database.write() as session:
-        box = SecretBox.from_settings(services.settings)
-        await ensure_job_secret(session, box, job.tenant_id)
-        stored = await store_job(session, job)
+    with services.submitter.room_for(job):
+        stored = await _store_alone(services, job)
     if stored.is_new:
         services.bus.announce(stored.job_id, ring=True)
     return stored
+
+
+async def _store_alone(services: Services, job: NewJob) -> Stored:
+    async with services.database.write() as session:
+        box = SecretBox.from_settings(services.settings)
+        await ensure_job_secret(session, box, job.tenant_id)
+        return await store_job(session, job)
 
 
 def _new_view(stored: Stored) -> JobView:

@@ -1,22 +1,23 @@
 """Submissions that come at the same time share a transaction.
 
 While one transaction is on its way to disk the next submissions gather; nobody waits for company.
-A submission that the database refuses fails alone: the others are then stored one by one. One whose
-key stands for something else is told so; the others are stored.
+A submission that cannot be stored fails alone: the others are then stored one by one. One whose
+key stands for something else is told so; the others are stored. What waits is bounded: while the
+database does not answer, submissions would fill the memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from sqlalchemy.exc import DBAPIError
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.outages import is_outage
+from optimized_tsp.core.tasks import begin_shared
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.storing import NewJob, Stored, store_jobs
 
@@ -24,6 +25,8 @@ __all__ = ["Submitter"]
 
 _WRITERS = 2
 _PATIENCE_S = 30.0
+# What a request, its connection and its job take beside the instance, about.
+_BESIDE_BYTES = 16 * 2**10
 
 
 @dataclass(slots=True, eq=False)
@@ -35,12 +38,17 @@ class _Waiting:
 
 
 class Submitter:
-    """One process's way into the queue; at most `most` submissions share a transaction."""
+    """One process's way into the queue; at most `most` submissions share a transaction.
 
-    def __init__(self, database: Database, bus: Bus, *, most: int) -> None:
+    Submissions of at most `most_bytes` wait at once, or one that is larger.
+    """
+
+    def __init__(self, database: Database, bus: Bus, *, most: int, most_bytes: int) -> None:
         self._database = database
         self._bus = bus
         self._most = most
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._waiting: deque[_Waiting] = deque()
         self._writers: set[asyncio.Task[None]] = set()
 
@@ -48,12 +56,13 @@ class Submitter:
         """Store a job and ring for a worker; returns after the commit.
 
         Raises what the database raises, `InvalidInput` or `StateConflict` when its key stands for
-        something else, and `ServiceUnavailable` when it takes too long.
+        something else, and `ServiceUnavailable` when too much waits or it takes too long.
         """
         waiting = _Waiting(job)
+        self._take_room(job)
         self._waiting.append(waiting)
         if len(self._writers) < _WRITERS:
-            self._writers.add(asyncio.create_task(self._write()))
+            self._writers.add(begin_shared(self._write()))
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 return await waiting.stored
@@ -63,6 +72,26 @@ class Submitter:
                 " with an Idempotency-Key to be sure of having it once."
             ) from None
 
+    @contextmanager
+    def room_for(self, job: NewJob) -> Generator[None]:
+        """Count this job among what waits, while the block stores it in a transaction of its own.
+
+        Raises `ServiceUnavailable` when too much waits.
+        """
+        self._take_room(job)
+        try:
+            yield
+        finally:
+            self._bytes -= _size(job)
+
+    def _take_room(self, job: NewJob) -> None:
+        if self._bytes > 0 and self._bytes + _size(job) > self._most_bytes:
+            raise ServiceUnavailable(
+                "The database is slow and too much waits for it already; nothing was stored."
+                " Try again a little later."
+            )
+        self._bytes += _size(job)
+
     async def _write(self) -> None:
         try:
             while self._waiting:
@@ -71,6 +100,7 @@ class Submitter:
                 batch = [waiting for waiting in taken if not waiting.stored.done()]
                 if batch:
                     await self._store(batch)
+                self._bytes -= sum(_size(waiting.job) for waiting in taken)
         finally:
             # At once, not by a callback: who comes in between would rely on a writer that ended.
             self._writers.difference_update({asyncio.current_task()})
@@ -80,7 +110,7 @@ class Submitter:
         try:
             results = await store_jobs(self._database, [waiting.job for waiting in batch])
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
-            if len(batch) > 1 and isinstance(error, DBAPIError) and not is_outage(error):
+            if len(batch) > 1 and not is_outage(error):
                 for waiting in batch:
                     await self._store([waiting])
                 return
@@ -94,3 +124,7 @@ class Submitter:
                 waiting.stored.set_result(result)
             else:
                 waiting.stored.set_exception(result)
+
+
+def _size(job: NewJob) -> int:
+    return _BESIDE_BYTES + len(job.submission.payload)

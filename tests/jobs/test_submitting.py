@@ -16,8 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from optimized_tsp.core.config import Settings
-from optimized_tsp.core.database import Database
-from optimized_tsp.core.errors import InvalidInput
+from optimized_tsp.core.context import Origin, coming_from, current_origin
+from optimized_tsp.core.database import Database, WriteSession
+from optimized_tsp.core.errors import InvalidInput, ServiceUnavailable
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.idempotency import Replay
@@ -26,6 +27,8 @@ from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.solvers.tsp import TspSolver
 from tests.jobs.conftest import TRIANGLE
+
+PLENTY = 2**30
 
 
 def new_job(name: str, key: str | None = None) -> NewJob:
@@ -56,7 +59,7 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
 
 
 async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     jobs = [new_job(f"job {number}") for number in range(50)]
 
     stored = await asyncio.gather(*map(submitter.submit, jobs))
@@ -68,7 +71,7 @@ async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> Non
 
 
 async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     jobs = [new_job(f"job {number}") for number in range(8)]
     taken = await submitter.submit(new_job("first"))
     jobs[3] = replace(jobs[3], id=taken.job.id)
@@ -83,9 +86,86 @@ async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> 
     assert sorted(names) == ["first", *(f"job {number}" for number in range(8) if number != 3)]
 
 
+async def test_what_cannot_even_be_sent_fails_alone(db: Database, bus: Bus) -> None:
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    jobs = [new_job(f"job {number}") for number in range(8)]
+    odd = replace(jobs[3].submission, parameters={"seed": 2**70})  # no number of JSON here
+    jobs[3] = replace(jobs[3], submission=odd)
+
+    results = await asyncio.gather(*map(submitter.submit, jobs), return_exceptions=True)
+
+    refused = results.pop(3)
+    assert isinstance(refused, TypeError)
+    assert [type(one) for one in results] == [Stored] * 7
+
+
+async def nothing_can_be_stored(session: WriteSession) -> None:
+    """Until the transaction ends: Postgres does not refuse, it does not answer."""
+    await session.execute(text("LOCK TABLE jobs"))
+
+
+async def test_while_the_database_hangs_what_waits_is_bounded_and_others_are_told_at_once(
+    db: Database, bus: Bus
+) -> None:
+    # Given room for some thirty small submissions
+    submitter = Submitter(db, bus, most=8, most_bytes=2**19)
+    jobs = [new_job(f"job {number}") for number in range(100)]
+    async with db.write() as session:
+        await nothing_can_be_stored(session)
+        waiting = [asyncio.create_task(submitter.submit(job)) for job in jobs]
+        await until_somebody_waits(db)
+
+        refused = [task for task in waiting if task.done()]
+        assert 60 < len(refused) < 100
+        for task in refused:
+            with pytest.raises(ServiceUnavailable, match="nothing was stored"):
+                task.result()
+        with pytest.raises(ServiceUnavailable), submitter.room_for(jobs[0]):
+            raise AssertionError("what has a transaction of its own needs room, too")
+
+    # Then who waits is served, nobody else was, and there is room again
+    stored = await asyncio.gather(*(task for task in waiting if task not in refused))
+    assert len(await rows(db, "SELECT id FROM jobs")) == len(stored) == 100 - len(refused)
+    assert all(one.is_new for one in await asyncio.gather(*map(submitter.submit, jobs[-20:])))
+
+
+async def test_who_gave_up_waiting_takes_room_until_the_database_answers(
+    db: Database, bus: Bus
+) -> None:
+    submitter = Submitter(db, bus, most=1, most_bytes=2**15)
+    async with db.write() as session:
+        await nothing_can_be_stored(session)
+        impatient = asyncio.create_task(submitter.submit(new_job("impatient")))
+        await until_somebody_waits(db)
+        impatient.cancel()
+        with suppress(asyncio.CancelledError):
+            await impatient
+
+        with pytest.raises(ServiceUnavailable):
+            await submitter.submit(new_job("next"))
+
+    await until_room(submitter)
+    assert [name for (name,) in await rows(db, "SELECT name FROM jobs")] == ["impatient", "next"]
+
+
+async def until_room(submitter: Submitter) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(ServiceUnavailable):
+                await submitter.submit(new_job("next"))
+                return
+            await asyncio.sleep(0)
+
+
+async def test_one_that_is_larger_than_all_room_is_taken_alone(db: Database, bus: Bus) -> None:
+    submitter = Submitter(db, bus, most=8, most_bytes=1)
+
+    assert (await submitter.submit(new_job("large"))).is_new
+
+
 async def test_those_with_one_key_are_one_job(db: Database, bus: Bus) -> None:
     # Given processes of their own
-    submitters = [Submitter(db, bus, most=8) for _ in range(3)]
+    submitters = [Submitter(db, bus, most=8, most_bytes=PLENTY) for _ in range(3)]
     jobs = [new_job("order", key=f"key {number % 4}") for number in range(60)]
 
     stored = await asyncio.gather(
@@ -102,7 +182,7 @@ async def test_those_with_one_key_are_one_job(db: Database, bus: Bus) -> None:
 
 
 async def test_a_key_with_another_body_is_refused_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     before = await submitter.submit(new_job("one", key="known"))
     jobs = [
         new_job("other", key="known"),
@@ -122,7 +202,7 @@ async def test_a_key_with_another_body_is_refused_alone(db: Database, bus: Bus) 
 
 
 async def test_a_key_belongs_to_its_tenant(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     mine, theirs = new_job("one", key="k"), replace(new_job("two", key="k"), tenant_id=new_id())
 
     stored = await asyncio.gather(submitter.submit(mine), submitter.submit(theirs))
@@ -133,7 +213,7 @@ async def test_a_key_belongs_to_its_tenant(db: Database, bus: Bus) -> None:
 async def test_who_comes_while_the_same_key_is_being_stored_gets_that_job(
     db: Database, bus: Bus
 ) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     job = new_job("one", key="k")
     async with db.write() as session:
         first = await store_job(session, job)
@@ -147,7 +227,7 @@ async def test_who_comes_while_the_same_key_is_being_stored_gets_that_job(
 async def test_who_comes_while_the_same_key_is_given_up_makes_the_job(
     db: Database, bus: Bus
 ) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     with suppress(ZeroDivisionError):
         async with db.write() as session:
             await store_job(session, new_job("one", key="k"))
@@ -160,7 +240,7 @@ async def test_who_comes_while_the_same_key_is_given_up_makes_the_job(
 
 
 async def test_an_instance_that_was_pruned_comes_back(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     first = await submitter.submit(new_job("one"))
     async with db.write() as session:
         await session.execute(text("UPDATE instances SET payload = NULL"))
@@ -184,8 +264,10 @@ class SlowStore:
     def __init__(self) -> None:
         self.commits: list[asyncio.Event] = []
         self.begun = asyncio.Semaphore(0)
+        self.origins: list[Origin] = []
 
     async def __call__(self, _: Database, jobs: Sequence[NewJob]) -> list[Stored]:
+        self.origins.append(current_origin())
         commit = asyncio.Event()
         self.commits.append(commit)
         self.begun.release()
@@ -198,7 +280,7 @@ async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotte
 ) -> None:
     store = SlowStore()
     monkeypatch.setattr("optimized_tsp.jobs.submitting.store_jobs", store)
-    submitter = Submitter(db, bus, most=1)
+    submitter = Submitter(db, bus, most=1, most_bytes=PLENTY)
     first = [asyncio.create_task(submitter.submit(new_job(name))) for name in ("one", "two")]
     for _ in first:
         await store.begun.acquire()
@@ -212,3 +294,18 @@ async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotte
         await store.begun.acquire()
         store.commits[-1].set()
         await late
+
+
+async def test_what_is_done_for_many_is_done_in_the_name_of_none(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SlowStore()
+    monkeypatch.setattr("optimized_tsp.jobs.submitting.store_jobs", store)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    with coming_from(Origin("who came first")):
+        submitted = asyncio.create_task(submitter.submit(new_job("one")))
+    await store.begun.acquire()
+    store.commits[0].set()
+
+    assert (await submitted).job.origin == Origin("who came first")
+    assert store.origins == [Origin()]
