@@ -6,6 +6,7 @@
     running_stack  one API and one worker as processes on that database: `running_stack.base_url`
     start_stack    the same with other numbers and settings:
                    `start_stack(workers=2, lease_s="3")`
+    said           everything that this process has logged until now, with whole tracebacks
 
 A server that does not start fails the test. Nothing here reads OPTIMIZED_TSP_* variables: tests
 kill and flush, so they never run on servers somebody else uses.
@@ -18,11 +19,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+import structlog
 
 from optimized_tsp.core.config import ENV_PREFIX
 from optimized_tsp.embedded.folder import DataFolder
@@ -114,3 +116,20 @@ def start_stack(database: TestDatabase, redis_url: str, tmp_path: Path) -> Itera
 def running_stack(start_stack: StartStack) -> RunningStack:
     """One API and one worker on the test's database."""
     return start_stack()
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
+    """Gives what was logged until now, whatever thread it was; tracebacks are as Python's own."""
+    until_now: list[str] = []
+
+    def read() -> str:
+        until_now.extend(capfd.readouterr())
+        return "".join(until_now)
+
+    # What structlog does by itself with a traceback can hold up an event loop for seconds.
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer()]
+    )
+    yield read
+    structlog.reset_defaults()

@@ -15,12 +15,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
 from optimized_tsp.api.request_metrics import RequestMetrics
 from optimized_tsp.core.config import Auth, Settings
 from optimized_tsp.core.errors import Unauthorized
 from optimized_tsp.core.loop_lag import LAG_BUCKETS
+from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.totals import SUM, Total, read_totals
 from optimized_tsp.jobs.caller import bearer_key
 from optimized_tsp.jobs.metrics import (
@@ -99,7 +99,9 @@ async def _of_installation(services: Services) -> list[Metric]:
         async with services.database.read() as session:
             totals, load = await read_totals(session), await queue_load(session)
             backlog = await find_backlog(session)
-    except (SQLAlchemyError, OSError) as error:
+    except Exception as error:
+        if not is_outage(error):
+            raise
         logger.warning("metrics_without_database", error=repr(error))
         up.add_metric([], 0)
         return [up]

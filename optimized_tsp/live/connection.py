@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Never
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from optimized_tsp.core.errors import (
     InputProblem,
@@ -17,6 +15,7 @@ from optimized_tsp.core.errors import (
     StateConflict,
     Unauthorized,
 )
+from optimized_tsp.core.outages import is_outage
 from optimized_tsp.events.filter import EventFilter
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.live.feed import Feed, database_trouble
@@ -184,9 +183,12 @@ class Connection:
     async def _watch_key(self) -> Never:
         while True:
             await asyncio.sleep(KEY_CHECK_S)
-            # A database that does not answer has revoked nothing.
-            with suppress(SQLAlchemyError, OSError):
+            try:
                 await self._authenticator.tenant_of(self._key)
+            except Exception as error:
+                # A database that does not answer has revoked nothing (the feed's reader says so).
+                if not is_outage(error):
+                    raise
 
     async def _send_away(self, error: BaseException) -> None:
         match error:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import orjson
+import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from optimized_tsp.core.errors import InputProblem, InvalidInput, NotFound, ServiceError
+from optimized_tsp.core.logging import log_once
 from optimized_tsp.jobs.caller import bearer_key
 from optimized_tsp.live.connection import Connection
 from optimized_tsp.live.frames import problem_document
@@ -19,6 +21,8 @@ from optimized_tsp.live.protocol import RESET_EXTENSION, WRITE_EXTENSION
 from optimized_tsp.solvers.registry import find_solver
 
 __all__ = ["LIVE_PATHS", "LiveFeed", "OriginRefused"]
+
+logger = structlog.get_logger(__name__)
 
 LIVE_PATHS = ("/live", "/{name}_solver/{version}/live")
 _PATH = re.compile(r"/(?:([^/]+)_solver/([^/]+)/)?live")
@@ -63,15 +67,25 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
         peer, key = Peer(websocket, reset, writer), bearer_key(websocket)
         await Connection(state.services, state.feed, peer, solver=solver, key=key).run()
     except ServiceError as error:
-        document = problem_document(error) | {"instance": websocket.url.path}
-        await websocket.send_denial_response(
-            Response(
-                orjson.dumps(document),
-                error.status,
-                headers=error.headers(),
-                media_type="application/problem+json",
-            )
+        await _refuse(websocket, error)
+    except Exception as defect:
+        if websocket.application_state is not WebSocketState.CONNECTING:
+            raise
+        log_once(logger, defect, path=websocket.url.path)
+        await _refuse(websocket, ServiceError("This is a defect of ours; it was logged."))
+
+
+async def _refuse(websocket: WebSocket, error: ServiceError) -> None:
+    """Answer the handshake with a problem document."""
+    document = problem_document(error) | {"instance": websocket.url.path}
+    await websocket.send_denial_response(
+        Response(
+            orjson.dumps(document),
+            error.status,
+            headers=error.headers(),
+            media_type="application/problem+json",
         )
+    )
 
 
 def _check(websocket: WebSocket, solver: tuple[str, str] | None) -> None:

@@ -11,10 +11,10 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from optimized_tsp.core.database import Database, ReadSession
 from optimized_tsp.core.errors import ServiceUnavailable
+from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.tasks import begin_shared, end_tasks
 from optimized_tsp.core.tracing import NoTracing, SpanKind, Tracing
 from optimized_tsp.events.bus import Bus, Channel
@@ -211,15 +211,14 @@ class Feed:
             try:
                 await self._look()
                 failing = False
-            except (SQLAlchemyError, OSError) as error:
-                if not failing:
+            except Exception as error:
+                if not is_outage(error):
+                    logger.exception("feed_failed")
+                elif not failing:
                     logger.warning("feed_cannot_read", error=repr(error), effect="events wait")
-                failing = True
-                await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
-            except Exception:
+                failing = is_outage(error)
                 # The next look reads the same events again, for those who have not got them: the
                 # subscribers must not starve in silence because of one bad look.
-                logger.exception("feed_failed")
                 self._position = self._offered
                 await asyncio.sleep(_PAUSE_AFTER_ERROR_S)
 
@@ -267,10 +266,12 @@ class Feed:
 
 @contextmanager
 def database_trouble() -> Generator[None]:
-    """Turns a database that cannot be read into `ServiceUnavailable`."""
+    """Turns a database that is away into `ServiceUnavailable`; defects stay what they are."""
     try:
         yield
-    except (SQLAlchemyError, OSError) as error:
+    except Exception as error:
+        if not is_outage(error):
+            raise
         logger.warning("feed_cannot_replay", error=repr(error))
         raise ServiceUnavailable(
             "The database does not answer; connect again with your last cursor."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from optimized_tsp.core.totals import Tally
 from optimized_tsp.jobs.services import Services
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.api.test_events import run_job
+from tests.stack import Servers, TestDatabase
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
 TOKEN = "a token of twenty ch"  # noqa: S105
@@ -168,6 +169,22 @@ async def test_metrics_answer_without_a_database(settings: Settings) -> None:
             found = await scrape(client)
     assert found["database_up{}"] == 0
     assert "event_loop_lag_seconds_count{}" in found
+
+
+async def test_a_defect_is_not_taken_for_a_database_that_is_away(
+    client: httpx.AsyncClient,
+    servers: Servers,
+    database: TestDatabase,
+    said: Callable[[], str],
+) -> None:
+    servers.run_sql("ALTER TABLE metric_totals RENAME TO elsewhere", database=database.name)
+    response = await client.get("/metrics")
+    servers.run_sql("ALTER TABLE elsewhere RENAME TO metric_totals", database=database.name)
+
+    assert response.status_code == 500
+    assert "Traceback" in said()
+    assert "UndefinedTableError" in said()
+    assert (await scrape(client))["database_up{}"] == 1
 
 
 @pytest.mark.parametrize("sent", ["mine-17", "a.b:c/d+e=f_g", "x" * 128])
