@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 import structlog
-from asyncpg import InterfaceError, PostgresError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -50,8 +49,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _nobody_listens)
-    # While connecting, the driver's errors come as they are.
-    for error in (SQLAlchemyError, PostgresError, InterfaceError, OSError):
+    # A server that nobody can reach is an OSError; what a server says is SQLAlchemy's, always.
+    for error in (SQLAlchemyError, OSError):
         app.add_exception_handler(error, _database_error)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import structlog
-from asyncpg import InterfaceError, PostgresError
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from sqlalchemy import text
@@ -49,7 +48,7 @@ async def readyz(response: Response, services: ServicesDep) -> Readiness:
         async with services.database.read() as session:
             await session.execute(text("SELECT 1"))
         database = True
-    except (SQLAlchemyError, PostgresError, InterfaceError, OSError) as error:
+    except (SQLAlchemyError, OSError) as error:
         logger.warning("not_ready", error=repr(error))
         database = False
         response.status_code = 503

@@ -108,7 +108,6 @@ def revoke(
 
 
 def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
-    from asyncpg.exceptions import PostgresError
     from sqlalchemy.exc import SQLAlchemyError
 
     from optimized_tsp.core.database import Database
@@ -129,7 +128,7 @@ def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
         raise typer.Exit(ExitCode.UNREACHABLE)
     try:
         return asyncio.run(connected(url))
-    except (SQLAlchemyError, PostgresError, OSError) as error:
+    except (SQLAlchemyError, OSError) as error:
         complain(f"the database does not answer: {error}")
         raise typer.Exit(ExitCode.UNREACHABLE) from None
 

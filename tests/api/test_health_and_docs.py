@@ -15,6 +15,7 @@ from optimized_tsp.core.config import Settings
 from optimized_tsp.embedded.identity import free_port
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.promises import promised
+from tests.stack import Servers, TestDatabase
 
 
 @asynccontextmanager
@@ -63,6 +64,18 @@ async def test_without_postgres_the_answer_is_503_with_a_time_to_retry(settings:
         assert "Idempotency-Key" in response.json()["detail"]
 
 
+async def test_a_database_with_no_room_for_us_is_an_outage(
+    settings: Settings, servers: Servers, database: TestDatabase
+) -> None:
+    servers.run_sql(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+    async with client_of(settings) as client:
+        ready = await client.get("/readyz")
+        answers = [await client.post(JOBS, json=TRIANGLE), await client.get(JOBS)]
+
+    assert ready.status_code == 503
+    assert [answer.status_code for answer in answers] == [503, 503]
+
+
 async def test_a_database_that_refuses_us_is_not_ready(settings: Settings) -> None:
     assert settings.database_url is not None
     stranger = re.sub(r"//[^@]+@", "//stranger:x@", settings.database_url.get_secret_value())
@@ -70,9 +83,11 @@ async def test_a_database_that_refuses_us_is_not_ready(settings: Settings) -> No
         settings.model_copy(update={"database_url": SecretStr(stranger)})
     ) as client:
         ready = await client.get("/readyz")
+        submitted = await client.post(JOBS, json=TRIANGLE)
 
     assert ready.status_code == 503
     assert ready.json() == {"ready": False, "database": False, "redis": True}
+    assert (submitted.status_code, submitted.json()["status"]) == (500, 500)  # no use to try again
 
 
 async def test_the_documentation_page_needs_no_other_host(client: httpx.AsyncClient) -> None:
