@@ -239,7 +239,7 @@ async def test_hundreds_of_deliveries_to_many_endpoints_arrive_once_each(
         for endpoint in endpoints:
             await outbox.owe(endpoint, 25)
         for _ in range(2):
-            deliver()
+            deliver(timeout_s=15.0)  # an answer that comes too late would be asked for again
         await outbox.until(delivered)
 
     assert len(stranger.ids) == len(set(stranger.ids)) == 500
