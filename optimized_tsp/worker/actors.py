@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import CancelledError
+from contextlib import suppress
 
 import dramatiq
 from dramatiq import Worker
@@ -27,7 +29,9 @@ def ring_worker(redis_url: str, runner: JobRunner, loop: asyncio.AbstractEventLo
     broker = RingBroker(redis_url, middleware=[])
 
     def drain() -> None:
-        asyncio.run_coroutine_threadsafe(runner.drain(), loop).result()
+        # Cancelled is what the runner abandons: the worker ends, and the lease sees to the job.
+        with suppress(CancelledError):
+            asyncio.run_coroutine_threadsafe(runner.drain(), loop).result()
 
     dramatiq.actor(actor_name=DRAIN_ACTOR, queue_name=QUEUE, broker=broker)(drain)
     worker = Worker(broker, worker_threads=1, worker_timeout=_IDLE_TURN_MS)

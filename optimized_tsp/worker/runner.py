@@ -47,7 +47,13 @@ class JobRunner:
             self._run = self._draining = None
 
     def abandon(self) -> None:
-        """Drop a job that cannot be given back (no database): its lease will run out."""
+        """Drop a job that cannot be given back in time (no database): its lease will run out."""
+        if self._run is not None:
+            logger.warning(
+                "job_abandoned",
+                job=str(self._run.job_id),
+                effect="another worker takes it when its lease has run out",
+            )
         if self._draining is not None:
             self._draining.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from optimized_tsp.core.database import Database
 from optimized_tsp.embedded.process import Process, wait_until
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
+from tests.live.test_delivery import refuse_connections
 from tests.promises import promised
-from tests.stack import READY_TIMEOUT_S, RunningStack
+from tests.stack import READY_TIMEOUT_S, RunningStack, Servers, TestDatabase
 from tests.worker.conftest import PLUGINS, Story, Submit, Until, below, tell
 
 FAILPOINTS = Path(__file__).parent / "failpoints"
@@ -161,6 +163,41 @@ async def test_a_worker_that_is_asked_to_stop_gives_its_job_back(
     assert (story.job.attempt, story.job.crashes) == (0, 0)
     assert story.cost is not None
     await wait_gone(left_behind, within_s=1)
+    assert_calm(fleet)
+
+
+def assert_calm(fleet: RunningStack) -> None:
+    """No worker has logged an error."""
+    said = fleet.logs()
+    assert "Traceback" not in said
+    assert not re.search(r"\[(error|critical) *\]", said), said
+
+
+async def test_a_worker_that_cannot_give_its_job_back_stops_all_the_same_and_says_so(
+    fleet: RunningStack,
+    submit: Submit,
+    until: Until,
+    until_ended: Until,
+    servers: Servers,
+    database: TestDatabase,
+) -> None:
+    worker = fleet.start_worker()
+    job = await submit("improve_start", gate=Path("/nowhere"))
+    await until(job, has_solution)
+
+    refuse_connections(servers, database)
+    with promised(8):
+        worker.ask_to_stop()
+        await asyncio.to_thread(_wait_ended, worker)
+    servers.run_sql(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true")
+    fleet.start_worker()
+    story = await until_ended(job)
+
+    # Then its end was calm, and another goes on from what was stored
+    assert worker.ending() == "ended with exit status 0"
+    assert "job_abandoned" in fleet.logs()
+    assert_calm(fleet)
+    assert (story.status, story.cost) == (JobStatus.COMPLETED, 8)
 
 
 async def test_a_job_given_back_is_taken_by_another_worker_and_its_best_is_kept(
