@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Never
@@ -53,19 +54,26 @@ async def keep_pruning(database: Database, settings: Settings) -> Never:
 
 
 async def prune(database: Database, settings: Settings) -> None:
-    """Remove what the settings do not keep; what is left after a minute waits for the next time."""
+    """Remove what the settings do not keep; what is left after a minute waits for the next time.
+
+    Everything has its turn, so that very much of one thing makes no other wait for later rounds.
+    """
     await fold_events(database)  # an event that was not counted would never be
     until = time.monotonic() + _LONGEST_S
-    for what, step in _steps(settings).items():
-        removed = 0
-        while time.monotonic() < until:
+    removed: Counter[str] = Counter()
+    left = _steps(settings)
+    while left:
+        for what, step in list(left.items()):
             async with database.write() as session:
                 now_removed = await step(session)
-            removed += now_removed
+            removed[what] += now_removed
             if now_removed == 0:
-                break
-        if removed:
-            logger.info("pruned", what=what, removed=removed)
+                del left[what]
+        if time.monotonic() >= until:
+            break
+    for what, count in removed.items():
+        if count:
+            logger.info("pruned", what=what, removed=count)
 
 
 def _steps(settings: Settings) -> dict[str, Step]:

@@ -22,6 +22,7 @@ from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.jobs.repository import Scope, find_instance
 from optimized_tsp.jobs.retention import prune_instances
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
+from optimized_tsp.worker import retention
 from optimized_tsp.worker.retention import AT_ONCE, prune
 from tests.worker.conftest import Submit
 
@@ -171,8 +172,27 @@ async def somebody_waits(db: Database) -> bool:
         return bool(found)
 
 
-async def test_much_goes_in_steps(db: Database, submit: Submit) -> None:
+async def test_very_much_of_one_thing_makes_no_other_wait_for_a_later_round(
+    db: Database, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a job with more lines of log than a round has time for
+    monkeypatch.setattr(retention, "_LONGEST_S", 0.0)
     job = await ended(db, submit, size=3)
+    await many_lines(db, job, 2 * AT_ONCE)
+    await make_older(db, job, timedelta(days=8))
+    # When a round is over, then some of them are left, and of what comes behind them nothing is
+    await prune(db, KEEP)
+    async with db.read() as session:
+        assert await session.scalar(select(func.count()).select_from(LogLine)) == AT_ONCE + 2
+        solution = await session.get(Solution, job)
+        assert solution is not None
+        assert solution.payload is None
+        with pytest.raises(Gone):
+            await find_instance(session, SCOPE, job)
+
+
+async def many_lines(db: Database, job: UUID, count: int) -> None:
+    """So many lines of log more, from the third on, all of them old."""
     async with db.write() as session:
         await session.execute(
             text(
@@ -180,8 +200,13 @@ async def test_much_goes_in_steps(db: Database, submit: Submit) -> None:
                 " SELECT :job, n, 1, 1, 'info', 'x', now() - interval '8 days'"
                 " FROM generate_series(3, :last) AS n"
             ),
-            {"job": job, "last": 2 * AT_ONCE + 10},
+            {"job": job, "last": count + 2},
         )
+
+
+async def test_much_goes_in_steps(db: Database, submit: Submit) -> None:
+    job = await ended(db, submit, size=3)
+    await many_lines(db, job, 2 * AT_ONCE + 10)
     await prune(db, KEEP)
     async with db.read() as session:
         assert await session.scalar(select(func.max(LogLine.line))) == 2
