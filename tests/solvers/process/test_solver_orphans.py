@@ -96,10 +96,9 @@ async def test_nothing_is_left_after_a_clean_end() -> None:
 
 
 async def test_nothing_is_left_when_closed_before_it_was_ready() -> None:
-    before = {p.pid for p in psutil.Process().children()}
     async with SolverProcess():
-        await asyncio.sleep(0.05)  # the fork server is importing
-        below = [p for p in psutil.Process().children() if p.pid not in before]
+        await until(solver_processes)  # the fork server is there, and is importing
+        below = solver_processes()
 
     await until(lambda: all(map(gone, below)), within_s=2)
 

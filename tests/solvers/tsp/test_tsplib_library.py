@@ -29,6 +29,7 @@ def parsed(path: Path) -> TsplibProblem:
 
 
 def test_canonical_tours() -> None:
+    """Looks at nothing, and passes, where the files are not at hand."""
     for path in library():
         if path.stem in CANONICAL:
             problem = parsed(path)
@@ -41,6 +42,7 @@ def test_canonical_tours() -> None:
 
 
 def test_every_file_is_read() -> None:
+    """Looks at nothing, and passes, where the files are not at hand."""
     for path in library():
         problem = parsed(path)
         number = int("".join(filter(str.isdigit, path.stem)))  # ftv files count arcs from 0

@@ -126,11 +126,17 @@ def test_it_stops_within_a_second(num_nodes: int) -> None:
         asked.append(time.monotonic())
         return time.monotonic() - started > STOP_S
 
-    relaxation = RootRelaxation(problem, tour, Listening(problem, tour, stopped).listener)
+    listening = Listening(problem, tour, stopped)
+    relaxation = RootRelaxation(problem, tour, listening.listener)
 
     relaxation.run()
 
     late = time.monotonic() - started - STOP_S
     between = np.diff(asked).max()
     assert late < 1.0 * crowding(), f"{late:.2f} s late, {between:.2f} s between two questions"
-    assert relaxation.lower_bound is None or relaxation.lower_bound > 0
+    assert late > 0, "it ended by itself, so that nothing was stopped"
+    # What was found until then holds, and was told.
+    assert not listening.proven
+    assert not relaxation.infeasible
+    assert listening.bounds == sorted(set(listening.bounds))
+    assert relaxation.lower_bound == listening.bound
