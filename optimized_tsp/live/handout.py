@@ -28,17 +28,22 @@ class HandOut:
         # By the identity of the filter, which is faster than by its value; feeds keep one of each.
         # It is kept here, too, as a later one must not be taken for it.
         self._shared: dict[int, tuple[EventFilter | None, list[Batch]]] = {}
-        self._batches: list[Batch] = []
+        self._given: list[Batch] = []
 
     def wanted_by(self, outbox: Outbox) -> list[Batch]:
         """What the client gets of the events; it is counted as given to it."""
         batches = self.wanted(outbox.wanted, after=outbox.after)
         for batch in batches:
+            if batch.clients == 0:
+                self._given.append(batch)
             batch.clients += 1
         return batches
 
     def wanted(self, wanted: Wanted, *, after: int) -> list[Batch]:
-        """What is wanted of the events behind `after`."""
+        """What is wanted of the events behind `after`; not counted.
+
+        What only one client can want is not kept: history asks this for as long as nothing happens.
+        """
         first = self._events[0].position if self._events else 0
         if wanted.followed or after >= first or wanted.after >= first:
             return self._batched(
@@ -53,7 +58,7 @@ class HandOut:
     def reached(self) -> list[tuple[JobEvent, int]]:
         """The events that somebody was given, each with the number of clients."""
         clients: Counter[int] = Counter()
-        for batch in self._batches:
+        for batch in self._given:
             for frame in batch.frames:
                 clients[frame.position] += batch.clients
         return [
@@ -72,9 +77,7 @@ class HandOut:
             frames.append(frame)
             parts.append(encoded)
             size += len(encoded)
-        made = [Batch(frames, b"".join(parts), frames[-1].position) for frames, parts in batches]
-        self._batches += made
-        return made
+        return [Batch(frames, b"".join(parts), frames[-1].position) for frames, parts in batches]
 
     def _encoded(self, event: JobEvent) -> tuple[Frame, bytes]:
         known = self._frames.get(event.position)

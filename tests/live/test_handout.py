@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -118,6 +119,15 @@ def test_a_job_that_is_followed_comes_beside_what_was_subscribed_to() -> None:
     none_of_these = EventFilter(DEFAULT_TENANT_ID, task_id=new_id())
     (batch,) = events.wanted_by(Socket(Wanted(none_of_these, 0, {OTHER: False})).outbox)
     assert positions(batch.wire) == [2]
+
+
+def test_what_was_made_for_one_client_is_not_kept() -> None:
+    events = HandOut([event(1), event(2, OTHER)])
+    for _ in range(3):
+        (batch,) = events.wanted(Wanted(EVERYTHING, 0, {new_id(): False}), after=0)
+        assert positions(batch.wire) == [1, 2]
+        assert gc.get_referrers(batch) == []
+    assert events.reached() == []  # it was shown, not handed out
 
 
 def test_nobody_is_written_more_at_once_than_a_buffer_should_hold() -> None:
