@@ -262,6 +262,7 @@ async def locked(session: WriteSession, claim: Claim) -> Job:
         raise LeaseLost
     if job.run_started_at is None:
         job.run_started_at = _began_at(claim)
+        await session.flush()  # what the run used is reckoned from the row (`transitions.used_s`)
     return job
 
 

@@ -200,3 +200,15 @@ async def test_a_rescue_names_the_request_that_the_job_came_with(
         rescued = await rescue_expired(session)
 
     assert rescued == [Rescued(job_id, JobStatus.SUBMITTED, "the-request")]
+
+
+async def test_a_run_that_is_given_back_before_it_said_that_it_began_is_charged_all_the_same(
+    db: Database, submit: Submit
+) -> None:
+    await submit()
+    claimed = replace(await claim(db), heard_at=time.monotonic() - 5)
+
+    async with db.write() as session:
+        await outcomes.give_back(session, claimed)
+
+    assert (await claim(db)).used_s == pytest.approx(5, abs=1)
