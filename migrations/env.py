@@ -22,11 +22,19 @@ LOCK_TIMEOUT = "5s"
 
 
 def run(connection: Connection) -> None:
+    is_ours = not connection.in_transaction()
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    if is_ours:
+        # Each migration is a transaction of its own: the locks of one are not held while the next
+        # waits for its own, which deadlocks with whoever reads and then writes.
+        connection.commit()
     context.configure(
-        connection=connection, target_metadata=Base.metadata, compare_server_default=True
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         context.run_migrations()
 
 

@@ -3,18 +3,19 @@
 An older version itself runs on these tables in `make soak` only (tests/faults/versions.py), as it
 takes the history of the checkout. This looks at what an older version relies on: after each step
 every column is still there, of the same type, and an INSERT that names only the columns of before
-is still accepted.
+is still accepted. And no migration waits for a lock while it holds others that the service needs.
 """
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tests.stack import TestDatabase
 
@@ -100,6 +101,46 @@ async def test_each_migration_leaves_the_version_before_it_what_it_needs(
             await connection.rollback()
     finally:
         await engine.dispose()
+
+
+async def until_somebody_waits(engine: AsyncEngine) -> None:
+    """Return when a lock of this database is waited for."""
+    query = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    async with asyncio.timeout(30), engine.connect() as connection:
+        while not await connection.scalar(query):
+            await connection.rollback()
+
+
+async def test_migrations_do_not_deadlock_with_who_reads_jobs_and_then_writes_them(
+    database: TestDatabase,
+) -> None:
+    def go_back(connection: Connection) -> None:
+        CONFIG.attributes["connection"] = connection
+        command.downgrade(CONFIG, "0010")
+
+    engine = create_async_engine(database.owner_url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA reporting CASCADE"))
+            await connection.run_sync(go_back)
+        # Given a worker that has read its job and is going to write it
+        async with engine.connect() as migrating:
+            async with engine.begin() as worker:
+                await worker.execute(text("SELECT FROM jobs FOR UPDATE"))
+                # When everything of this version is migrated meanwhile
+                migration = asyncio.create_task(migrating.run_sync(step, "head"))
+                await until_somebody_waits(engine)
+                # Then the worker can, and the migration goes on
+                await worker.execute(text("UPDATE jobs SET last_seq = last_seq + 1"))
+            await migration
+            revision = await migrating.scalar(text("SELECT version_num FROM alembic_version"))
+    finally:
+        await engine.dispose()
+
+    assert revision == SCRIPTS.get_current_head()
 
 
 def test_there_is_one_line_of_migrations() -> None:

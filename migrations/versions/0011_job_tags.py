@@ -1,8 +1,8 @@
 """The tags of jobs, each in the order in which its jobs were submitted, for lists.
 
-Runs while the version before still serves: what that one inserts, a trigger adds as well. Most
-tags are filled in before the trigger's lock is taken, so that it holds up submissions for a moment
-only. `jobs_by_tag_idx` stays for the version before this one.
+Runs while the version before still serves: what that one inserts, a trigger adds as well. Tags of
+jobs that are there already come with 0013, while nothing is locked. `jobs_by_tag_idx` stays for the
+version before this one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,6 @@ branch_labels = None
 depends_on = None
 
 _KEY = ("tenant_id", "solver", "version", "key", "value", "submitted_at", "job_id")
-_FILL = """
-INSERT INTO job_tags (tenant_id, solver, version, key, value, submitted_at, job_id)
-SELECT tenant_id, solver, version, tag.key, tag.value, submitted_at, id
-FROM jobs, jsonb_each_text(tags) AS tag
-WHERE tags <> '{}'
-"""
 # The owner writes, whatever the role of who submits may do at this moment.
 _FUNCTION = """
 CREATE FUNCTION add_job_tags() RETURNS trigger
@@ -51,11 +45,8 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.PrimaryKeyConstraint(*_KEY, name=op.f("job_tags_pkey")),
     )
-    op.execute(_FILL)
     op.execute(_FUNCTION)
     op.execute(_TRIGGER)
-    # What was submitted meanwhile; no submission takes an hour.
-    op.execute(f"{_FILL} AND submitted_at > now() - interval '1 hour' ON CONFLICT DO NOTHING")
 
 
 def downgrade() -> None:

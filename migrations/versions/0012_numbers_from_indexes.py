@@ -1,6 +1,7 @@
 """What `/metrics` tells of the queue and of owed webhooks is read from indexes alone.
 
-The new index of waiting jobs holds what the old one did and serves the version before as well.
+The new index of waiting jobs holds what the old one did and serves the version before as well; the
+old one goes with 0014.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ def upgrade() -> None:
         postgresql_where=_WAITING,
         postgresql_include=["solver", "version", "submitted_at"],
     )
-    op.drop_index("jobs_waiting_idx", "jobs")
     op.create_index(
         "webhook_deliveries_oldest_idx",
         "webhook_deliveries",
@@ -35,5 +35,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("webhook_deliveries_oldest_idx", "webhook_deliveries")
-    op.create_index("jobs_waiting_idx", "jobs", ["id"], postgresql_where=_WAITING)
     op.drop_index("jobs_queue_idx", "jobs")

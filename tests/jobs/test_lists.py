@@ -144,7 +144,7 @@ async def test_jobs_of_before_have_their_tags_after_the_migration(
     def migrate(connection: Connection) -> None:
         CONFIG.attributes["connection"] = connection
         command.downgrade(CONFIG, "0010")
-        command.upgrade(CONFIG, "0011")
+        command.upgrade(CONFIG, "0013")
 
     every = text("SELECT key, value, submitted_at, job_id FROM job_tags ORDER BY job_id, key")
     engine = create_async_engine(database.owner_url)
