@@ -25,6 +25,9 @@ __all__ = ["Submitter"]
 
 _WRITERS = 2
 _PATIENCE_S = 30.0
+# Instances of one transaction: large ones gain nothing by company, and a statement that holds many
+# takes several times their memory, here and in Postgres, and longer than anybody waits.
+_SHARED_BYTES = 8 * 2**20
 # What a small submission takes while it waits: request, connection, task and job. As measured.
 _BESIDE_BYTES = 36 * 2**10
 
@@ -95,8 +98,7 @@ class Submitter:
     async def _write(self) -> None:
         try:
             while self._waiting:
-                count = min(self._most, len(self._waiting))
-                taken = [self._waiting.popleft() for _ in range(count)]
+                taken = self._next_taken()
                 batch = [waiting for waiting in taken if not waiting.stored.done()]
                 if batch:
                     await self._store(batch)
@@ -104,6 +106,17 @@ class Submitter:
         finally:
             # At once, not by a callback: who comes in between would rely on a writer that ended.
             self._writers.difference_update({asyncio.current_task()})
+
+    def _next_taken(self) -> list[_Waiting]:
+        """Those who came first, as many as may share a transaction; at least one."""
+        taken = [self._waiting.popleft()]
+        size = len(taken[0].job.submission.payload)
+        while self._waiting and len(taken) < self._most:
+            size += len(self._waiting[0].job.submission.payload)
+            if size > _SHARED_BYTES:
+                break
+            taken.append(self._waiting.popleft())
+        return taken
 
     async def _store(self, batch: list[_Waiting]) -> None:
         results: Sequence[Stored | Exception]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -68,6 +69,30 @@ async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> Non
     async with db.read() as session:
         rows = (await session.execute(text("SELECT id, name FROM jobs ORDER BY id"))).all()
     assert {row.id: row.name for row in rows} == {job.id: job.submission.name for job in jobs}
+
+
+async def test_large_instances_share_no_more_than_their_bytes_allow(
+    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("optimized_tsp.jobs.submitting._SHARED_BYTES", 1000)
+    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    sizes = [400, 400, 400, 2000, 400, 400]
+
+    def of_size(number: int, size: int) -> NewJob:
+        job = new_job(f"job {number}")
+        payload = bytes([number]) * size
+        instance = replace(job.submission, payload=payload, digest=sha256(payload).digest())
+        return replace(job, submission=instance)
+
+    await asyncio.gather(*(submitter.submit(of_size(*one)) for one in enumerate(sizes)))
+
+    shared = "SELECT array_agg(name ORDER BY name) FROM jobs GROUP BY CAST(xmin AS text)"
+    assert await rows(db, shared) == [
+        (["job 0", "job 1"],),
+        (["job 2"],),
+        (["job 3"],),
+        (["job 4", "job 5"],),
+    ]
 
 
 async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> None:
