@@ -129,7 +129,7 @@ def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
     try:
         return asyncio.run(connected(url))
     except (SQLAlchemyError, OSError) as error:
-        complain(f"the database does not answer: {error}")
+        complain(f"the database does not do it: {str(error) or type(error).__name__}")
         raise typer.Exit(ExitCode.UNREACHABLE) from None
 
 
