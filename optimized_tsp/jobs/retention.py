@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import ARRAY, Uuid, bindparam, text
+from sqlalchemy import ARRAY, LargeBinary, Uuid, bindparam, text
 
 from optimized_tsp.core.database import WriteSession
 
@@ -39,22 +39,27 @@ _PRUNE_SOLUTIONS = text(
     RETURNING job_id
     """
 )
+_UNUSED_INSTANCE = """
+    payload IS NOT NULL AND created_at < now() - CAST(:keep AS interval)
+    AND NOT EXISTS (
+        SELECT FROM jobs WHERE instance_digest = digest AND (
+            completed_at IS NULL OR completed_at >= now() - CAST(:keep AS interval)))
+"""
 # FOR UPDATE keeps out submissions of the same instance: they hold it FOR KEY SHARE from the moment
-# they have seen that its payload is there (jobs.storing).
-_PRUNE_INSTANCES = text(
-    """
-    UPDATE instances SET payload = NULL
-    WHERE digest IN (
-        SELECT digest FROM instances
-        WHERE payload IS NOT NULL AND created_at < now() - CAST(:keep AS interval)
-          AND NOT EXISTS (
-              SELECT FROM jobs WHERE instance_digest = digest AND (
-                  completed_at IS NULL OR completed_at >= now() - CAST(:keep AS interval)))
-        ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
-    )
-    RETURNING size
-    """
+# they have seen that its payload is there (jobs.storing). Two statements: one that was stored after
+# the first began, and before it locked the instance, is seen by the second.
+_LOCK_UNUSED_INSTANCES = text(
+    f"""
+    SELECT digest FROM instances WHERE {_UNUSED_INSTANCE}
+    ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    """  # noqa: S608 - constants of ours
 )
+_PRUNE_INSTANCES = text(
+    f"""
+    UPDATE instances SET payload = NULL WHERE digest = ANY (:locked) AND {_UNUSED_INSTANCE}
+    RETURNING size
+    """  # noqa: S608 - constants of ours
+).bindparams(bindparam("locked", type_=ARRAY(LargeBinary())))
 # Each waiting or running job is found by an index.
 _UNUSED_ENDPOINT = """
     NOT EXISTS (SELECT FROM webhook_deliveries WHERE endpoint_id = e.id)
@@ -95,7 +100,8 @@ async def prune_solutions(session: WriteSession, *, keep: timedelta, limit: int)
 
 async def prune_instances(session: WriteSession, *, keep: timedelta, limit: int) -> int:
     """Remove the payload of instances all of whose jobs ended longer ago than `keep`."""
-    pruned = await session.execute(_PRUNE_INSTANCES, {"keep": keep, "limit": limit})
+    locked = await session.scalars(_LOCK_UNUSED_INSTANCES, {"keep": keep, "limit": limit})
+    pruned = await session.execute(_PRUNE_INSTANCES, {"keep": keep, "locked": locked.all()})
     return len(pruned.all())
 
 
