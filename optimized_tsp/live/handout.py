@@ -14,6 +14,8 @@ __all__ = ["HandOut"]
 
 # What is written to a socket in one go: more than this is more than its buffers should hold.
 _BATCH_BYTES = 64 * 1024
+# Subscriptions that are told apart; anybody can make up tags, and history keeps what it handed out.
+_SHARED = 2000
 
 
 class HandOut:
@@ -50,10 +52,12 @@ class HandOut:
                 event for event in self._events if event.position > after and wanted.matches(event)
             )
         shared = self._shared.get(id(wanted.subscribed))
-        if shared is None:
-            batches = self._batched(event for event in self._events if wanted.matches(event))
-            shared = self._shared[id(wanted.subscribed)] = (wanted.subscribed, batches)
-        return shared[1]
+        if shared is not None:
+            return shared[1]
+        batches = self._batched(event for event in self._events if wanted.matches(event))
+        if len(self._shared) < _SHARED:
+            self._shared[id(wanted.subscribed)] = (wanted.subscribed, batches)
+        return batches
 
     def reached(self) -> list[tuple[JobEvent, int]]:
         """The events that somebody was given, each with the number of clients."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import weakref
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.filter import EventFilter, Wanted
 from optimized_tsp.events.types import JobEvent
 from optimized_tsp.live import feed as feed_module
+from optimized_tsp.live import handout
 from optimized_tsp.live import outbox as outbox_module
 from optimized_tsp.live.frames import websocket_frame
 from optimized_tsp.live.handout import HandOut
@@ -127,6 +129,21 @@ def test_what_was_made_for_one_client_is_not_kept() -> None:
         (batch,) = events.wanted(Wanted(EVERYTHING, 0, {new_id(): False}), after=0)
         assert positions(batch.wire) == [1, 2]
         assert gc.get_referrers(batch) == []
+
+
+def test_of_subscriptions_that_somebody_makes_up_only_some_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handout, "_SHARED", 2)
+    events, kept = HandOut([event(1)]), []
+    for number in range(4):
+        made_up = EventFilter(DEFAULT_TENANT_ID, tag=("made up", str(number)))
+        assert events.wanted(Wanted(made_up, 0), after=0) == []
+        kept.append(weakref.ref(made_up))
+    del made_up
+    assert [reference() is not None for reference in kept] == [True, True, False, False]
+    (batch,) = events.wanted(Wanted(EVERYTHING, 0), after=0)
+    assert positions(batch.wire) == [1]
     assert events.reached() == []  # it was shown, not handed out
 
 
