@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     submit_waiting_bytes: int = Field(
         default=256 * 2**20,
         ge=1024,
-        le=2**30,  # instances are a half of it; Postgres takes no message of 1 GiB
+        le=2**30,
         description="Memory for submissions that wait for the database at the same time; while it"
         " is used up, others get 503.",
     )

@@ -17,7 +17,7 @@ from optimized_tsp.live.subscription import CursorExpired
 __all__ = ["History"]
 
 MAX_EVENTS = 5000
-"""How many events are kept, of all tenants: a few megabytes."""
+"""How many events are kept, of all tenants: a few megabytes as a rule."""
 
 _PAGE = 500
 # Clients that come back together ask for the same few stretches.
