@@ -69,12 +69,13 @@ def honest_cpu_s() -> float:
     rows = "".join(f"{node} {node}.25 {-node}.125000000\n" for node in range(1, 95_001))
     text = points(95_000, rows)
     assert 0.9 * SIZE < len(text) < 1.1 * SIZE
-    return cpu_s(text, None)
+    return min(cpu_s(text, None) for _ in range(2))
 
 
 @pytest.mark.parametrize(("text", "code"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_text_is_refused_early(text: str, code: str, honest_cpu_s: float) -> None:
-    assert cpu_s(text, code) < 2 * honest_cpu_s
+    # Once at least: the garbage of other tests may be collected at any time.
+    assert any(cpu_s(text, code) < 2 * honest_cpu_s for _ in range(3))
 
 
 @pytest.mark.parametrize(
