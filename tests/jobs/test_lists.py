@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -37,6 +38,22 @@ _FILL = text(
     FROM (SELECT * FROM jobs LIMIT 1) AS job, jsonb_to_recordset(CAST(:new AS jsonb)) AS new (
         id uuid, status text, tags jsonb, name text, minutes_ago integer)
     """
+)
+
+_MANY = text(
+    """
+    INSERT INTO jobs (id, tenant_id, solver, version, status, tags, parameters, timeout_s,
+                      instance_digest, submitted_at, completed_at)
+    SELECT gen_random_uuid(), job.tenant_id, job.solver, job.version, 'Completed',
+           CASE WHEN n < 3000 THEN '{"team": "us", "batch": "old"}'::jsonb
+                ELSE '{"team": "us"}' END,
+           job.parameters, job.timeout_s, job.instance_digest,
+           job.submitted_at - (8000 - n) * interval '1 minute', now()
+    FROM (SELECT * FROM jobs LIMIT 1) AS job, generate_series(1, 8000) AS n
+    """
+)
+_JOBS_READ = text(
+    "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'jobs'"
 )
 
 
@@ -136,6 +153,27 @@ async def test_a_job_that_was_removed_is_not_listed_by_its_tags_either(
     left = await in_pages(db, Filters(tags=[("u", "a")]), limit=200)
 
     assert left == [job.task_id for job in tagged[1:]]
+
+
+async def test_two_tags_of_many_jobs_read_few_jobs_without_statistics(
+    db: Database, database_url: str, submit: Submit
+) -> None:
+    await submit()
+    async with db.write() as session:
+        await session.execute(_MANY)
+    both = Filters(tags=[("team", "us"), ("batch", "old")])
+    assert len(await list_jobs(db, SCOPE, both, before=None, limit=51)) == 51
+    await db.close()  # its connections tell what they have read when they end
+
+    other, read = Database(database_url, application_name="tests"), 0
+    try:
+        async with asyncio.timeout(20):
+            while read < 51:
+                await asyncio.sleep(0.05)
+                ((read,),) = await other.alone(_JOBS_READ, {})
+    finally:
+        await other.close()
+    assert read < 3_000
 
 
 async def test_jobs_of_before_have_their_tags_after_the_migration(
