@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, NewType
 from uuid import UUID
@@ -22,6 +22,8 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 from sqlalchemy.orm import DeclarativeBase
+
+from optimized_tsp.core.outages import is_closed_handle
 
 __all__ = ["Base", "Database", "ReadSession", "WriteSession", "async_url"]
 
@@ -149,14 +151,16 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[WriteSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._sessions() as session, session.begin():
-            yield WriteSession(session)
+        with _lost_is_said():
+            async with self._sessions() as session, session.begin():
+                yield WriteSession(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[ReadSession]:
         """A session for reading; each statement sees the newest committed state."""
-        async with self._reading() as session:
-            yield ReadSession(session)
+        with _lost_is_said():
+            async with self._reading() as session:
+                yield ReadSession(session)
 
     async def alone(self, statement: TextClause, parameters: Mapping[str, Any]) -> list[Any]:
         """Execute one statement that is a transaction by itself; its rows, as of a session.
@@ -167,6 +171,10 @@ class Database:
         if native is None:
             native = self._natives[statement] = _Native(statement, self.engine.dialect)
         arguments = native.arguments(parameters)  # before a connection could be spoilt by them
+        with _lost_is_said():
+            return await self._alone(native, arguments)
+
+    async def _alone(self, native: _Native, arguments: list[Any]) -> list[Any]:
         async with self.engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
@@ -187,3 +195,14 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+@contextmanager
+def _lost_is_said() -> Generator[None]:
+    """A connection lost a moment ago is an outage, and no defect of whoever writes to it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_closed_handle(error):
+            raise
+        raise ConnectionResetError("The connection to Postgres was lost.") from error

@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-__all__ = ["is_outage"]
+__all__ = ["is_closed_handle", "is_outage"]
 
 # SQLSTATE classes (PostgreSQL manual, appendix A): connection, rollback by the server, resources
 # (disk full), locks, operator (shutdown, restart, cancelled statement), system error.
@@ -16,7 +16,7 @@ _IDLE_IN_TRANSACTION = "25P03"
 
 def is_outage(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing anything."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeoutError):
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or is_closed_handle(error):
         return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
@@ -30,3 +30,8 @@ def is_outage(error: BaseException) -> bool:
         isinstance(error.__cause__ or error, asyncpg.InterfaceError)
         and "connection" in str(error).lower()
     )
+
+
+def is_closed_handle(error: BaseException) -> bool:
+    """Whether uvloop was asked to write to a connection that has just been lost."""
+    return isinstance(error, RuntimeError) and "the handler is closed" in str(error)

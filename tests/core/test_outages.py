@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 from sqlalchemy import text
 
 from optimized_tsp.core.database import Database
@@ -88,3 +90,26 @@ async def test_a_value_that_fits_no_column_is_none(db: Database) -> None:
 def test_errors_that_know_nothing_of_databases_are_none() -> None:
     assert not is_outage(ValueError("the connection of ideas"))
     assert not is_outage(KeyError("x"))
+
+
+async def write_to_lost() -> None:
+    server = await asyncio.start_server(lambda _, them: them.close(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    await reader.read()
+    writer.transport.abort()
+    server.close()
+    for _ in range(3):  # turns of the loop, which closes both
+        await asyncio.sleep(0)
+    writer.transport.write(b"?")
+
+
+def test_writing_to_a_connection_lost_a_moment_ago_is_an_outage(database_url: str) -> None:
+    async def read() -> None:
+        async with Database(database_url, application_name="tests").read():
+            await write_to_lost()
+
+    with pytest.raises(ConnectionResetError, match="lost") as lost:
+        uvloop.run(read())
+    assert is_outage(lost.value)
+    assert lost.value.__cause__ is not None
+    assert is_outage(lost.value.__cause__)

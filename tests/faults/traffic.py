@@ -168,3 +168,8 @@ def types_seen(watcher: Watcher, job: str) -> list[str]:
         for event in watcher.events
         if event["task_id"] == job
     ]
+
+
+def completed(watcher: Watcher) -> set[str]:
+    """The jobs of which a client was told that they are completed."""
+    return {event["task_id"] for event in watcher.events if event["type"] == "job.completed"}

@@ -150,11 +150,20 @@ def _whole_numbers(section: Section) -> IntArray:
     for words in section.blocks():
         values = _as_they_are(words) if plain else None
         if values is None:
+            _refuse_first_strange(section, before, words)
+        if values is None:
             one_by_one = [_whole_number(section, i, word) for i, word in enumerate(words, before)]
             values = np.array(one_by_one, dtype=np.int64)
         arrays.append(values)
         before += len(words)
     return np.concatenate(arrays)
+
+
+def _refuse_first_strange(section: Section, before: int, words: list[str]) -> None:
+    """Raise `TsplibError` at the first word that is no number, if all before it are whole."""
+    first = next((i for i, word in enumerate(words) if not is_number(word)), None)
+    if first is not None and _as_they_are(words[:first]) is not None:
+        _whole_number(section, before + first, words[first])
 
 
 def _as_they_are(words: list[str]) -> IntArray | None:

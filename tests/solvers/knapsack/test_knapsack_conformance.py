@@ -7,7 +7,7 @@ from typing import Any
 from optimized_tsp.solvers.knapsack import KnapsackSolver
 from optimized_tsp.solvers.registry import AnySolver
 from tests.solvers.conformance import SolverConformance
-from tests.solvers.knapsack.instances import hard_knapsack, knapsack
+from tests.solvers.knapsack.instances import knapsack, unprovable_knapsack
 
 
 class TestKnapsackSolver(SolverConformance):
@@ -19,7 +19,7 @@ class TestKnapsackSolver(SolverConformance):
         return instance.model_dump(mode="json"), 60
 
     def slow(self) -> dict[str, Any]:
-        return hard_knapsack().model_dump(mode="json")
+        return unprovable_knapsack().model_dump(mode="json")
 
     def wrong(self) -> dict[str, Any]:
         return {"items": [0, 1, 2], "value": 280, "weight": 60, "cost": 0}
