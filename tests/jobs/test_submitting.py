@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -19,9 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.context import Origin, coming_from, current_origin
 from optimized_tsp.core.database import Database, WriteSession
-from optimized_tsp.core.errors import InvalidInput, ServiceUnavailable
+from optimized_tsp.core.errors import InvalidInput, ServiceError, ServiceUnavailable
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs import submitting
 from optimized_tsp.jobs.idempotency import Replay
 from optimized_tsp.jobs.storing import NewJob, Stored, store_job, store_jobs
 from optimized_tsp.jobs.submission import parse_submission
@@ -74,7 +74,7 @@ async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> Non
 async def test_large_instances_share_no_more_than_their_bytes_allow(
     db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("optimized_tsp.jobs.submitting._SHARED_BYTES", 1000)
+    monkeypatch.setattr(submitting, "_SHARED_BYTES", 1000)
     submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     sizes = [400, 400, 400, 2000, 400, 400]
 
@@ -283,54 +283,30 @@ async def test_places_in_the_queue_follow_the_order_of_arrival(db: Database) -> 
     assert places == list(range(1, 16))
 
 
-class SlowStore:
-    """Stores when the test says so."""
-
-    def __init__(self) -> None:
-        self.commits: list[asyncio.Event] = []
-        self.begun = asyncio.Semaphore(0)
-        self.origins: list[Origin] = []
-
-    async def __call__(self, _: Database, jobs: Sequence[NewJob]) -> list[Stored]:
-        self.origins.append(current_origin())
-        commit = asyncio.Event()
-        self.commits.append(commit)
-        self.begun.release()
-        await commit.wait()
-        return [Stored(job, job.id, datetime.now(UTC), 1) for job in jobs]
-
-
 async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotten(
     db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = SlowStore()
-    monkeypatch.setattr("optimized_tsp.jobs.submitting.store_jobs", store)
+    monkeypatch.setattr(submitting, "_WRITERS", 1)
     submitter = Submitter(db, bus, most=1, most_bytes=PLENTY)
-    first = [asyncio.create_task(submitter.submit(new_job(name))) for name in ("one", "two")]
-    for _ in first:
-        await store.begun.acquire()
 
-    for commit in store.commits:
-        commit.set()
-    late = asyncio.create_task(submitter.submit(new_job("late")))  # runs right after they end
-
-    async with asyncio.timeout(5):
-        await asyncio.gather(*first)
-        await store.begun.acquire()
-        store.commits[-1].set()
-        await late
+    async with asyncio.timeout(10):
+        for name in ("one", "two", "three"):  # each runs right after the one before has ended
+            assert (await submitter.submit(new_job(name))).is_new
 
 
 async def test_what_is_done_for_many_is_done_in_the_name_of_none(
     db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = SlowStore()
-    monkeypatch.setattr("optimized_tsp.jobs.submitting.store_jobs", store)
+    origins = []
+
+    async def watched(database: Database, jobs: Sequence[NewJob]) -> list[Stored | ServiceError]:
+        origins.append(current_origin())
+        return await store_jobs(database, jobs)
+
+    monkeypatch.setattr(submitting, "store_jobs", watched)
     submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
     with coming_from(Origin("who came first")):
-        submitted = asyncio.create_task(submitter.submit(new_job("one")))
-    await store.begun.acquire()
-    store.commits[0].set()
+        stored = await submitter.submit(new_job("one"))
 
-    assert (await submitted).job.origin == Origin("who came first")
-    assert store.origins == [Origin()]
+    assert stored.job.origin == Origin("who came first")
+    assert origins == [Origin()]
