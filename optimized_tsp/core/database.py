@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NewType
 from uuid import UUID
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
-from optimized_tsp.core.outages import is_closed_handle
+from optimized_tsp.core.outages import lost_is_said
 
 __all__ = ["Base", "Database", "ReadSession", "WriteSession", "async_url"]
 
@@ -151,14 +151,14 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[WriteSession]:
         """One transaction: committed when the block ends, rolled back when it raises."""
-        with _lost_is_said():
+        with lost_is_said():
             async with self._sessions() as session, session.begin():
                 yield WriteSession(session)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[ReadSession]:
         """A session for reading; each statement sees the newest committed state."""
-        with _lost_is_said():
+        with lost_is_said():
             async with self._reading() as session:
                 yield ReadSession(session)
 
@@ -171,7 +171,7 @@ class Database:
         if native is None:
             native = self._natives[statement] = _Native(statement, self.engine.dialect)
         arguments = native.arguments(parameters)  # before a connection could be spoilt by them
-        with _lost_is_said():
+        with lost_is_said():
             return await self._alone(native, arguments)
 
     async def _alone(self, native: _Native, arguments: list[Any]) -> list[Any]:
@@ -195,14 +195,3 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
-
-
-@contextmanager
-def _lost_is_said() -> Generator[None]:
-    """A connection lost a moment ago is an outage, and no defect of whoever writes to it."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_closed_handle(error):
-            raise
-        raise ConnectionResetError("The connection to Postgres was lost.") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-__all__ = ["is_closed_handle", "is_outage"]
+__all__ = ["is_outage", "lost_is_said"]
 
 # SQLSTATE classes (PostgreSQL manual, appendix A): connection, rollback by the server, resources
 # (disk full), locks, operator (shutdown, restart, cancelled statement), system error.
@@ -16,7 +19,7 @@ _IDLE_IN_TRANSACTION = "25P03"
 
 def is_outage(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing anything."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or is_closed_handle(error):
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or _is_closed_handle(error):
         return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
@@ -32,6 +35,20 @@ def is_outage(error: BaseException) -> bool:
     )
 
 
-def is_closed_handle(error: BaseException) -> bool:
+def _is_closed_handle(error: BaseException) -> bool:
     """Whether uvloop was asked to write to a connection that has just been lost."""
     return isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+
+
+@contextmanager
+def lost_is_said() -> Generator[None]:
+    """Writing to a connection lost a moment ago raises ConnectionResetError: it is no defect.
+
+    For what speaks to Postgres or Redis: uvloop's own error for this is known to no driver.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _is_closed_handle(error):
+            raise
+        raise ConnectionResetError("The connection was lost.") from error

@@ -21,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from optimized_tsp.core.outages import lost_is_said
 from optimized_tsp.core.tasks import begin_shared
 
 __all__ = ["DRAIN_ACTOR", "QUEUE", "RING_KEY", "RINGS_KEPT", "Bus", "Channel", "ring_message"]
@@ -135,22 +136,27 @@ class Bus:
 
     async def _send_once(self, rings: int, messages: dict[Channel, bytes]) -> None:
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                if rings:
-                    pipe.lpush(RING_KEY, *[ring_message() for _ in range(rings)])
-                    pipe.ltrim(RING_KEY, 0, RINGS_KEPT - 1)
-                for channel, message in messages.items():
-                    pipe.publish(channel.value, message)
-                await pipe.execute()
+            with lost_is_said():
+                await self._say(rings, messages)
         except (RedisError, OSError) as error:
             self._paused_until = monotonic() + _PAUSE_S
             self._take()
             logger.warning("redis_unreachable", error=str(error), effect="slower, nothing lost")
 
+    async def _say(self, rings: int, messages: dict[Channel, bytes]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if rings:
+                pipe.lpush(RING_KEY, *[ring_message() for _ in range(rings)])
+                pipe.ltrim(RING_KEY, 0, RINGS_KEPT - 1)
+            for channel, message in messages.items():
+                pipe.publish(channel.value, message)
+            await pipe.execute()
+
     async def ping(self) -> bool:
         """Whether Redis answers."""
         try:
-            return bool(await self._redis.ping())
+            with lost_is_said():
+                return bool(await self._redis.ping())
         except (RedisError, OSError):
             return False
 
@@ -169,8 +175,9 @@ class Bus:
         )
         pubsub = redis.pubsub(ignore_subscribe_messages=False)
         try:
-            await pubsub.subscribe(channel.value)
-            yield pubsub
+            with lost_is_said():
+                await pubsub.subscribe(channel.value)
+                yield pubsub
         finally:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
             await redis.aclose()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+from uuid import UUID
+
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.bus import RING_KEY, RINGS_KEPT, Bus, Channel
+from tests.core.test_outages import write_to_lost
 from tests.events.test_listen import listening, next_heard
 
 
@@ -59,3 +65,52 @@ async def test_without_redis_the_warning_names_no_request(
     [warning] = capfd.readouterr().out.splitlines()
     assert "redis_unreachable" in warning
     assert "of one of many" not in warning
+
+
+def test_a_connection_lost_at_the_last_moment_is_an_outage(
+    redis_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # uvloop, as the API has it: its error for this is known to no driver.
+    ponged, ponged_again, heard = uvloop.run(_lose_connections(redis_url))
+
+    assert (ponged, ponged_again) == (False, True)
+    assert heard is not None
+    [warning] = capfd.readouterr().out.splitlines()
+    assert "redis_unreachable" in warning
+
+
+async def _lose_connections(redis_url: str) -> tuple[bool, bool, UUID | None]:
+    """What two pings say, the first on a lost connection; what is heard after such a message."""
+    bus = Bus(redis_url)
+    async with listening(bus) as heard:
+        await next_heard(heard)
+        assert await bus.ping()
+        _lose_at_next_command(bus)
+        pings = await bus.ping(), await bus.ping()
+        _lose_at_next_command(bus)
+        bus.announce(new_id(), ring=True)
+        while heard.empty():  # nothing is said for a while, once Redis did not take something
+            bus.announce(new_id())
+            await asyncio.sleep(0.1)
+        await bus.close()
+        return *pings, await next_heard(heard)
+
+
+def _lose_at_next_command(bus: Bus) -> None:
+    connection: Any = bus._redis.connection_pool._available_connections[0]
+
+    async def lose() -> None:
+        del connection.check_health
+        connection._writer.transport.abort()
+        await asyncio.sleep(0.01)  # turns of the loop, which closes it
+
+    connection.check_health = lose
+
+
+def test_a_subscription_lost_at_the_last_moment_is_an_outage(redis_url: str) -> None:
+    async def lose() -> None:
+        async with Bus(redis_url).subscription(Channel.EVENTS):
+            await write_to_lost()
+
+    with pytest.raises(ConnectionResetError, match="lost"):
+        uvloop.run(lose())

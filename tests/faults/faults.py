@@ -38,6 +38,7 @@ CAN_CRASH_JOBS = frozenset(
         "freeze_worker",
         "restart_postgres",
         "stop_postgres",
+        "fill_disk",
         "swallow_postgres",
     }
 )

@@ -22,7 +22,7 @@ async def test_no_job_event_or_webhook_is_lost_or_doubled_under_a_mix_of_all_fau
             verdict = await mix.run(cluster)
             logs = cluster.logs()
 
-    assert verdict.wrong == [], logs[-20_000:]
+    assert verdict.wrong == [], f"{verdict.wrong}, {mix.injections}, {logs[-20_000:]}"
     assert verdict.jobs >= mix.jobs
     assert {kind: mix.of_kind(kind) >= mix.faults / len(KINDS) for kind in KINDS} == dict.fromkeys(
         KINDS, True
