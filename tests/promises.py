@@ -11,23 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["crowding", "overdue", "promised"]
+from tests.crowding import crowding
 
-_WORK_S = 0.02
-
-
-def crowding() -> float:
-    """How many times longer computing takes at this moment than on an idle machine; at least 1."""
-    began, enough = time.perf_counter(), time.thread_time() + _WORK_S
-    while time.thread_time() < enough:
-        pass
-    return max(1.0, (time.perf_counter() - began) / _WORK_S)
+__all__ = ["overdue", "promised"]
 
 
 def overdue(since: float, seconds: float) -> bool:
     """Whether what was to come that many seconds after `since` (of `time.monotonic`) is late."""
     waited_s = time.monotonic() - since
-    return waited_s > seconds and waited_s > seconds * crowding()
+    return waited_s > seconds and waited_s > seconds * crowding(since)
 
 
 @contextmanager
@@ -39,6 +31,6 @@ def promised(seconds: float, *, after_s: float = 0.0) -> Iterator[None]:
     before, began = crowding(), time.monotonic()
     yield
     took_s = time.monotonic() - began
-    crowded = max(before, crowding())
+    crowded = max(before, crowding(began))
     said = f"{took_s:.2f} s, on a machine {crowded:.1f} times as slow as it could be"
     assert took_s < after_s + seconds * crowded, said

@@ -27,8 +27,10 @@ def without(servers: Servers, database: TestDatabase) -> Without:
     @contextmanager
     def renamed(table: str) -> Iterator[None]:
         servers.run_sql(f"ALTER TABLE {table} RENAME TO elsewhere", database=database.name)
-        yield
-        servers.run_sql(f"ALTER TABLE elsewhere RENAME TO {table}", database=database.name)
+        try:
+            yield
+        finally:
+            servers.run_sql(f"ALTER TABLE elsewhere RENAME TO {table}", database=database.name)
 
     return renamed
 

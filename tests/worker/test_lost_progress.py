@@ -12,7 +12,7 @@ import pytest
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.embedded.process import Process
-from tests.promises import crowding
+from tests.crowding import crowding
 from tests.stack import RunningStack
 from tests.worker.conftest import Story, Submit, Until, below, restart, tell
 from tests.worker.test_kills import gone, solver_child, wait_gone
@@ -73,7 +73,7 @@ async def test_at_most_a_second_of_progress_is_lost_with_a_kill(
     tmp_path: Path,
     kill: Callable[[Process], None],
 ) -> None:
-    worker, notes = fleet.start_worker(), tmp_path / "notes"
+    worker, notes, begun = fleet.start_worker(), tmp_path / "notes", time.monotonic()
     job = await submit("descend_noting", gate=notes)
     await improving(notes)
 
@@ -84,13 +84,13 @@ async def test_at_most_a_second_of_progress_is_lost_with_a_kill(
     story = await until(job, lambda story: story.types.count("started") == 2)
 
     lost = lost_s(notes_of(notes), killed_at, kept_cost(story))
-    assert lost <= LOST_AT_MOST_S * crowding()
+    assert lost <= LOST_AT_MOST_S * crowding(begun)
 
 
 async def test_at_most_a_second_is_lost_when_postgres_and_the_worker_die_together(
     fleet: RunningStack, submit: Submit, db: Database, postgres: Process, tmp_path: Path
 ) -> None:
-    worker, notes = fleet.start_worker(), tmp_path / "notes"
+    worker, notes, begun = fleet.start_worker(), tmp_path / "notes", time.monotonic()
     job = await submit("descend_noting", gate=notes)
     await improving(notes)
     all_of_it = [*below(worker), psutil.Process(worker.pid)]
@@ -102,7 +102,7 @@ async def test_at_most_a_second_is_lost_when_postgres_and_the_worker_die_togethe
     restart(postgres)
 
     lost = lost_s(notes_of(notes), killed_at, kept_cost(await tell(db, job)))
-    assert lost <= LOST_AT_MOST_S * crowding()
+    assert lost <= LOST_AT_MOST_S * crowding(begun)
 
 
 async def test_nothing_is_lost_when_postgres_alone_restarts(
