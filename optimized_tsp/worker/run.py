@@ -98,6 +98,19 @@ class JobRun:
     def job_id(self) -> UUID:
         return self._claim.job_id
 
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What log lines about it name."""
+        claim = self._claim
+        by_request = {} if claim.request_id is None else {"request_id": claim.request_id}
+        return {
+            "job": str(claim.job_id),
+            "solver": claim.solver,
+            "version": claim.version,
+            "attempt": claim.attempt,
+            **by_request,
+        }
+
     def look_for_cancel(self) -> None:
         """Somebody may have asked to cancel: look now instead of within a second."""
         self._look.set()
@@ -109,18 +122,13 @@ class JobRun:
         """
         claim = self._claim
         origin = Origin(claim.request_id, claim.traceparent)
-        facts: dict[str, str | int] = {
-            "job": str(claim.job_id),
-            "solver": claim.solver,
-            "attempt": claim.attempt,
-        }
         name = f"solve {claim.solver} {claim.version}"
         parent = claim.traceparent
         with (
-            coming_from(origin, **facts),
+            coming_from(origin, **self.facts),
             self._means.tracing.span(name, kind=SpanKind.CONSUMER, parent=parent) as span,
         ):
-            span.set(**facts, request_id=claim.request_id)
+            span.set(**self.facts)
             await self._run(span)
         return self._next
 

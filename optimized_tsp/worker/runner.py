@@ -51,8 +51,8 @@ class JobRunner:
         if self._run is not None:
             logger.warning(
                 "job_abandoned",
-                job=str(self._run.job_id),
                 effect="another worker takes it when its lease has run out",
+                **self._run.facts,
             )
         if self._draining is not None:
             self._draining.cancel()

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from optimized_tsp.core.context import Origin, coming_from
 from optimized_tsp.core.database import Database
 from optimized_tsp.embedded.process import Process, wait_until
 from optimized_tsp.jobs.states import MAX_CRASHES, JobStatus
@@ -182,7 +183,8 @@ async def test_a_worker_that_cannot_give_its_job_back_stops_all_the_same_and_say
     database: TestDatabase,
 ) -> None:
     worker = fleet.start_worker()
-    job = await submit("improve_start", gate=Path("/nowhere"))
+    with coming_from(Origin("request-of-the-test")):
+        job = await submit("improve_start", gate=Path("/nowhere"))
     await until(job, has_solution)
 
     refuse_connections(servers, database)
@@ -195,7 +197,10 @@ async def test_a_worker_that_cannot_give_its_job_back_stops_all_the_same_and_say
 
     # Then its end was calm, and another goes on from what was stored
     assert worker.ending() == "ended with exit status 0"
-    assert "job_abandoned" in fleet.logs()
+    [said] = [line for line in fleet.logs().splitlines() if "job_abandoned" in line]
+    facts = dict(re.findall(r"(\w+)=(\S+)", said))
+    assert (facts["job"], facts["request_id"]) == (str(job), "request-of-the-test")
+    assert (facts["solver"], facts["version"], facts["attempt"]) == ("odd", "v1", "1")
     assert_calm(fleet)
     assert (story.status, story.cost) == (JobStatus.COMPLETED, 8)
 

@@ -135,7 +135,8 @@ async def test_request_worker_and_notification_are_one_story(
     worker = lines((stack.folder / "worker-1.log").read_text())
     [ended] = [line for line in worker if line["event"] == "job_ended"]
     assert (ended["request_id"], ended["job"]) == (REQUEST_ID, task_id)
-    assert (ended["solver"], ended["attempt"], ended["level"]) == ("tsp", 1, "info")
+    assert (ended["solver"], ended["version"]) == ("tsp", "v1")
+    assert (ended["attempt"], ended["level"]) == (1, "info")
     [failed] = [line for line in worker if line["event"] == "webhook_failed"]
     assert (failed["request_id"], failed["job"]) == (REQUEST_ID, task_id)
     assert (failed["delivery"], failed["endpoint"]) == (stranger.ids[0], endpoint["id"])
