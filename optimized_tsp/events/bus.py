@@ -186,4 +186,7 @@ class Bus:
         """Wait for what is being sent, then disconnect."""
         if self._sending is not None:
             await asyncio.wait([self._sending], timeout=1.0)
-        await self._redis.aclose()
+        # A Redis that hangs, or is gone, does not see the good-bye: nothing is lost with it, and
+        # our caller has more to close.
+        with suppress(RedisError, OSError):
+            await self._redis.aclose()

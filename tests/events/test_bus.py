@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import pytest
@@ -15,6 +19,7 @@ from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.bus import RING_KEY, RINGS_KEPT, Bus, Channel
 from tests.core.test_outages import write_to_lost
 from tests.events.test_listen import listening, next_heard
+from tests.webhooks.certificates import Authority, make_authority
 
 
 async def test_a_thousand_announcements_at_once_are_all_heard(bus: Bus, redis_url: str) -> None:
@@ -114,3 +119,53 @@ def test_a_subscription_lost_at_the_last_moment_is_an_outage(redis_url: str) -> 
 
     with pytest.raises(ConnectionResetError, match="lost"):
         uvloop.run(lose())
+
+
+async def test_closing_ends_well_when_redis_does_not_answer_the_good_bye(
+    redis_url: str, tmp_path: Path
+) -> None:
+    authority = make_authority(tmp_path)
+    async with _tls_before(redis_url, authority) as (url, transports):
+        bus = Bus(url)
+        assert await bus.ping()
+        for transport in transports:
+            transport.pause_reading()  # TLS is closed by both sides, or not at all
+
+        await bus.close()  # an error would keep our caller from closing anything else
+
+
+@asynccontextmanager
+async def _tls_before(
+    redis_url: str, authority: Authority
+) -> AsyncIterator[tuple[str, list[asyncio.Transport]]]:
+    """The URL of the same Redis behind TLS, and that end of every connection."""
+    redis = urlsplit(redis_url)
+    transports: list[asyncio.Transport] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert isinstance(writer.transport, asyncio.Transport)
+        transports.append(writer.transport)
+        from_redis, to_redis = await asyncio.open_connection(redis.hostname, redis.port)
+        await asyncio.gather(_pass_on(reader, to_redis), _pass_on(from_redis, writer))
+
+    async with asyncio.TaskGroup() as relays:
+        server = await asyncio.start_server(
+            lambda reader, writer: relays.create_task(relay(reader, writer)) and None,
+            "127.0.0.1",
+            0,
+            ssl=authority.server("localhost"),
+        )
+        async with server:
+            host = f"localhost:{server.sockets[0].getsockname()[1]}"
+            netloc = redis.netloc.replace(f"{redis.hostname}:{redis.port}", host)
+            query = f"ssl_ca_certs={authority.file}"
+            yield redis._replace(scheme="rediss", netloc=netloc, query=query).geturl(), transports
+            for transport in transports:
+                transport.abort()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while said := await reader.read(2**16):
+        writer.write(said)
+        await writer.drain()
+    writer.close()
