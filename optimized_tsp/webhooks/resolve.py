@@ -52,7 +52,11 @@ class SystemResolver:
             with suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 loop.call_soon_threadsafe(settle, found)
 
-        threading.Thread(target=look_up, name="resolve", daemon=True).start()
+        try:
+            threading.Thread(target=look_up, name="resolve", daemon=True).start()
+        except RuntimeError:  # there are too many threads, and so nobody who would release it
+            self._free.release()
+            raise
         return await answer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import threading
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import pytest
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.webhooks.address import AddressPolicy, IPAddress, RefusedAddress
-from optimized_tsp.webhooks.resolve import Resolve, SystemResolver
+from optimized_tsp.webhooks.resolve import _LOOK_UPS_AT_ONCE, Resolve, SystemResolver
 from optimized_tsp.webhooks.transport import (
     MAX_RESPONSE_BYTES,
     NoAnswer,
@@ -290,3 +291,17 @@ async def test_the_system_resolves_names_and_says_when_there_is_none() -> None:
     assert ip_address("127.0.0.1") in await resolve("localhost")
     with pytest.raises(socket.gaierror):
         await resolve("hooks.invalid")
+
+
+async def test_names_resolve_again_after_many_times_without_a_thread_to_look_them_up() -> None:
+    resolve = SystemResolver()
+    before = threading.stack_size(2**47)  # more than there are addresses: no thread starts
+    try:
+        for _ in range(_LOOK_UPS_AT_ONCE):
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                await resolve("localhost")
+    finally:
+        threading.stack_size(before)
+
+    async with asyncio.timeout(30):
+        assert ip_address("127.0.0.1") in await resolve("localhost")
