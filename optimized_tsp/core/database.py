@@ -40,6 +40,7 @@ _CONNECT_TIMEOUT_S = 5.0
 # A server that vanished without a word never answers; one that lives ends statements before this.
 _COMMAND_TIMEOUT_S = 35.0
 
+_SAID_BY_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 # Errors are always told of; that the peer sends nothing more has a name of its own on Linux.
 _HANGING_UP = getattr(select, "POLLRDHUP", 0)
@@ -85,8 +86,11 @@ def _replace_if_closed(connection: Any, *_: object) -> None:
 
 def _is_hung_up(transport: asyncio.Transport) -> bool:
     """Whether the peer closed a connection that the event loop had no time to look at since."""
+    peer = transport.get_extra_info("socket")
+    if peer is None or peer.fileno() < 0:  # under TLS it is gone before the driver is told
+        return True
     poll = select.poll()
-    poll.register(transport.get_extra_info("socket").fileno(), _HANGING_UP)
+    poll.register(peer.fileno(), _HANGING_UP)
     return bool(poll.poll(0))
 
 
@@ -179,7 +183,7 @@ class Database:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
                 rows: list[Any] = await driver.fetch(native.sql, *arguments, record_class=_Row)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _SAID_BY_DRIVER as error:
                 raise DBAPIError(
                     native.sql,
                     None,

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 __all__ = ["is_outage", "lost_is_said"]
@@ -14,12 +14,20 @@ __all__ = ["is_outage", "lost_is_said"]
 # SQLSTATE classes (PostgreSQL manual, appendix A): connection, rollback by the server, resources
 # (disk full), locks, operator (shutdown, restart, cancelled statement), system error.
 _PASSING = frozenset({"08", "40", "53", "55", "57", "58"})
-_IDLE_IN_TRANSACTION = "25P03"
+# A server that became a standby, or takes nothing more for want of room, is read-only (25006).
+_PASSING_STATES = frozenset({"25P03", "25006"})  # 25P03: idle in a transaction for too long
+_OF_THEIR_OWN = (
+    RuntimeError,
+    InvalidRequestError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+_CLOSED_TWICE = "This connection is closed"
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing anything."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or _is_closed_handle(error):
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or _is_loss(error):
         return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
@@ -27,28 +35,31 @@ def is_outage(error: BaseException) -> bool:
         error = error.orig or error
     state = getattr(error, "sqlstate", None)
     if state is not None:
-        return state[:2] in _PASSING or state == _IDLE_IN_TRANSACTION
-    # The driver's own errors carry no state; those about a connection are about a lost one.
-    return (
-        isinstance(error.__cause__ or error, asyncpg.InterfaceError)
-        and "connection" in str(error).lower()
-    )
+        return state[:2] in _PASSING or state in _PASSING_STATES
+    return _is_loss(error.__cause__ or error)
 
 
-def _is_closed_handle(error: BaseException) -> bool:
-    """Whether uvloop was asked to write to a connection that has just been lost."""
-    return isinstance(error, RuntimeError) and "the handler is closed" in str(error)
+def _is_loss(error: BaseException) -> bool:
+    """Whether a library says in words of its own that a connection was lost."""
+    if isinstance(error, RuntimeError):  # uvloop, when it is written to a moment later
+        return "the handler is closed" in str(error)
+    if isinstance(error, InvalidRequestError):  # the pool, when what it made anew is lost as well
+        return _CLOSED_TWICE in str(error)
+    if isinstance(error, asyncpg.InterfaceError):  # without a state: what it says of connections
+        return "connection" in str(error).lower()
+    # The driver, when it had a server's last words for an answer, or found no primary.
+    return isinstance(error, asyncpg.InternalClientError)
 
 
 @contextmanager
 def lost_is_said() -> Generator[None]:
-    """Writing to a connection lost a moment ago raises ConnectionResetError: it is no defect.
+    """What libraries say of a lost connection in words of their own raises ConnectionResetError.
 
-    For what speaks to Postgres or Redis: uvloop's own error for this is known to no driver.
+    For what speaks to Postgres or Redis: their errors and OSError is then all that an outage is.
     """
     try:
         yield
-    except RuntimeError as error:
-        if not _is_closed_handle(error):
+    except _OF_THEIR_OWN as error:
+        if not _is_loss(error):
             raise
         raise ConnectionResetError("The connection was lost.") from error
