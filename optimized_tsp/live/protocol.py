@@ -12,6 +12,7 @@ import struct
 from asyncio.transports import BaseTransport, Transport
 from typing import Any, TypedDict
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import PayloadTooBig
 from websockets.protocol import State
@@ -152,7 +153,12 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
-        await super().send(message)
+        try:
+            await super().send(message)
+        except RuntimeError:  # a peer that broke the protocol was told so while this waited
+            if not self.close_sent:
+                raise
+            raise ClientDisconnected from None
         self._note_state()
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()
