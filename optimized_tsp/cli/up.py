@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from optimized_tsp import __version__
 from optimized_tsp.core.config import Settings
@@ -57,11 +58,11 @@ def _run(settings: Settings, folder: DataFolder, watch: SignalWatch, *, demo: bo
         _say(f"Ready after {time.monotonic() - started_at:.1f} s: {stack.api_url}")
         if demo and stack.host(_demo(stack.api_url)) != 0:
             _say("The example was not solved (see above); the service goes on.")
-        sys.stdout.write(
+        _say(
             f"Serving on {stack.api_url}, documentation at {stack.api_url}/docs. "
-            "Ctrl-C stops everything.\n"
+            "Ctrl-C stops everything.",
+            on_stdout=True,
         )
-        sys.stdout.flush()
         stack.serve()
     except StopRequested as request:
         _say("Stopping ...")
@@ -84,6 +85,16 @@ def _stop_with(parent: int) -> bool:
     return os.getppid() == parent
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+def _say(line: str, *, on_stdout: bool = False) -> None:
+    """Tell the person in front of the terminal, on stderr unless asked otherwise.
+
+    What we serve does not end because nobody hears us: a pipe whose reader is gone (`| tee`), a
+    terminal hung up, a full disk.
+    """
+    stream = sys.stdout if on_stdout else sys.stderr
+    if stream is None:  # closed by who started us
+        return
+    with suppress(OSError):
+        # Not the stream itself: what it could not say it would try again at our end, and spoil the
+        # exit status.
+        os.write(stream.fileno(), f"{line}\n".encode(stream.encoding, "backslashreplace"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,10 +153,19 @@ def describe_exit(returncode: int) -> str:
 def bound_log(path: Path) -> None:
     """Move a log that has grown too large aside, keeping one older part.
 
-    The file is emptied in place: its writers append, so they go on without reopening it.
+    The file is emptied in place: its writers append, so they go on without reopening it. Raises
+    OSError when the older part could not be kept, on a full disk above all; emptying the log then
+    makes room.
     """
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.with_suffix(".log.1").write_bytes(path.read_bytes())
+    if not path.exists() or path.stat().st_size <= _LOG_LIMIT_BYTES:
+        return
+    older = path.with_suffix(".log.1")
+    try:
+        shutil.copyfile(path, older)
+    except OSError:
+        older.unlink(missing_ok=True)  # half of it: others need the room more
+        raise
+    finally:
         os.truncate(path, 0)
 
 
@@ -195,7 +205,6 @@ class Process:
     def start(self) -> None:
         """Start the program; what it prints goes to the end of its log."""
         self._before_start()
-        bound_log(self.log)
         descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             self._popen = spawn(self.order, descriptor)

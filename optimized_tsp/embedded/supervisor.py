@@ -75,6 +75,7 @@ class _Care:
     started_at: float
     deaths: int = 0
     restart_at: float | None = None
+    said_of_log: str = ""
 
     @property
     def delay_s(self) -> float:
@@ -88,12 +89,13 @@ class Supervisor:
         self._watch = watch
         self._report = report
         self._cares: list[_Care] = []
-        self._logs_checked_at = time.monotonic()
+        self._check_logs_at = time.monotonic()
 
     def keep_running(self, processes: Sequence[Process]) -> None:
         """Restart these, which were just started, from now on."""
         now = time.monotonic()
         self._cares.extend(_Care(process, started_at=now) for process in processes)
+        self._check_logs_at = now  # they go on with the logs of the run before
 
     def pause(self, seconds: float) -> None:
         """Wait that long while looking after the processes."""
@@ -141,8 +143,18 @@ class Supervisor:
             self._report(f"{care.process.name} {care.process.ending()}; starting it again")
 
     def _bound_logs(self) -> None:
-        if time.monotonic() - self._logs_checked_at < _LOG_CHECK_S:
+        if time.monotonic() < self._check_logs_at:
             return
-        self._logs_checked_at = time.monotonic()
+        self._check_logs_at = time.monotonic() + _LOG_CHECK_S
         for care in self._cares:
-            bound_log(care.process.log)
+            try:
+                bound_log(care.process.log)
+            except OSError as error:
+                self._complain_of_log(care, error)
+
+    def _complain_of_log(self, care: _Care, error: OSError) -> None:
+        """Once: a disk stays full for a while, and logs go on growing."""
+        said = f"{care.process.log} was too large, and its older part could not be kept: {error}"
+        if said != care.said_of_log:
+            care.said_of_log = said
+            self._report(said)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from optimized_tsp.embedded import supervisor as supervisor_module
 from optimized_tsp.embedded.process import Order, Process, wait_until
 from optimized_tsp.embedded.supervisor import SignalWatch, StopRequested, Supervisor
 
@@ -85,6 +89,43 @@ def test_a_process_that_cannot_be_started_again_is_tried_again(
 
     assert wait_until(process.is_running, timeout_s=30, pause=supervisor.pause)
     process.kill()
+
+
+def test_a_log_is_emptied_also_when_the_disk_has_no_room_for_its_older_part(
+    supervisor: Supervisor,
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "_LOG_CHECK_S", 0.0)
+    process = Process("API", SLEEP, tmp_path / "api.log")
+    process.start()
+    supervisor.keep_running([process])
+    try:
+        with files_of_at_most(2**20):
+            for _ in range(2):
+                with files_of_at_most(9 * 2**20):
+                    os.truncate(process.log, 9 * 2**20)
+                supervisor.pause(0)
+                assert process.log.stat().st_size == 0
+        assert process.is_running()
+    finally:
+        process.kill()
+    [once] = said
+    assert once.startswith(f"{process.log} was too large, and its older part could not be kept:")
+    assert "File too large" in once
+    assert list(tmp_path.iterdir()) == [process.log]
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """Writing more than that into one file fails, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
