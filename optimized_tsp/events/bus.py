@@ -19,7 +19,9 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from optimized_tsp.core.outages import lost_is_said
 from optimized_tsp.core.tasks import begin_shared
@@ -41,6 +43,8 @@ _GATHER_S = 0.02
 _PAUSE_S = 1.0
 _TIMEOUT_S = 0.5
 _SUBSCRIBE_TIMEOUT_S = 2.0
+# The last is uvloop's, when it writes to a connection lost a moment ago.
+_LOSSES = (RedisConnectionError, RedisTimeoutError, RuntimeError)
 
 
 class Channel(StrEnum):
@@ -73,7 +77,7 @@ class Bus:
             redis_url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, _LOSSES),  # type: ignore[arg-type]  # its own by its type
         )
         self._paused_until = 0.0
         self._gather_until = 0.0
