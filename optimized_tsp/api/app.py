@@ -29,6 +29,7 @@ from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.caller import Authenticator, tenant
 from optimized_tsp.jobs.endpoints import build_jobs_routers
 from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.requests import read_body
 from optimized_tsp.jobs.services import Services
 from optimized_tsp.jobs.submitting import Submitter
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         bus = Bus(redis_url)
         parser = SubmissionParser(settings)
         waiters = Waiters()
+        places = Places(database)
         app.state.services = Services(
             settings,
             database,
@@ -72,8 +74,10 @@ def create_app(settings: Settings) -> FastAPI:
             Authenticator(settings, database),
             parser,
             waiters,
+            places,
             Submitter(
                 database,
+                places,
                 bus,
                 most=settings.submit_batch,
                 most_bytes=settings.submit_waiting_bytes,
@@ -94,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
             await asyncio.to_thread(tracing.close)
             parser.close()
             await bus.close()
+            await places.close()
             await database.close()
 
     app = FastAPIOffline(

@@ -110,8 +110,7 @@ def _new_view(stored: Stored) -> JobView:
 
 async def view(services: Services, scope: Scope, job_id: UUID) -> JobView:
     """A job's status; raises `NotFound`."""
-    async with services.database.read() as session:
-        return await repository.find_job(session, scope, job_id)
+    return await repository.find_job(services.database, services.places, scope, job_id)
 
 
 async def cancel(services: Services, scope: Scope, job_id: UUID) -> JobView:

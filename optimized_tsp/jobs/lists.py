@@ -19,7 +19,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.tags import MAX_TAGS
-from optimized_tsp.jobs.repository import Scope, job_view
+from optimized_tsp.jobs.places import Places
+from optimized_tsp.jobs.repository import Scope, job_views
 from optimized_tsp.jobs.schemas import JobView
 from optimized_tsp.jobs.states import JobStatus
 
@@ -34,24 +35,19 @@ _COLUMNS = (
     *("submitted_at", "started_at", "completed_at", "timeout_s", "attempt", "error"),
     *("cancel_requested_at", "warnings", "webhook_endpoint_id", "run_started_at", "run_time_s"),
 )
-# The constant limit is for the planner, which does not know what :limit will be. Places in the
-# queue are computed for the whole queue at once, and only if a job of the page waits.
+# The constant limit is for the planner, which does not know what :limit will be.
 _LIST = """
 WITH page AS MATERIALIZED (
     SELECT * FROM (
         SELECT {columns} FROM {tables} WHERE {conditions} ORDER BY {order} LIMIT {most}
     ) AS found LIMIT :limit
-), queue AS MATERIALIZED (
-    SELECT id, row_number() OVER (ORDER BY id) AS position FROM jobs
-    WHERE status = 'Submitted' AND EXISTS (SELECT FROM page WHERE page.status = 'Submitted')
 )
 SELECT page.*, solutions.cost, solutions.lower_bound, solutions.gap, solutions.first_gap,
-    queue.position AS queue_position, webhook_endpoints.url AS webhook_url,
+    webhook_endpoints.url AS webhook_url,
     page.run_time_s + coalesce(
         CAST(extract(epoch FROM now() - page.run_started_at) AS double precision), 0) AS elapsed_s
 FROM page
 LEFT JOIN solutions ON solutions.job_id = page.id
-LEFT JOIN queue ON queue.id = page.id
 LEFT JOIN webhook_endpoints ON webhook_endpoints.id = page.webhook_endpoint_id
 ORDER BY page.submitted_at DESC, page.id DESC
 """
@@ -92,7 +88,13 @@ class _Shape:
 
 
 async def list_jobs(
-    database: Database, scope: Scope, filters: Filters, *, before: UUID | None, limit: int
+    database: Database,
+    places: Places,
+    scope: Scope,
+    filters: Filters,
+    *,
+    before: UUID | None,
+    limit: int,
 ) -> list[JobView]:
     """Up to `limit` (at most `MOST_JOBS` + 1) jobs, those submitted before the job `before`."""
     tags = dict(filters.tags)
@@ -116,7 +118,7 @@ async def list_jobs(
         parameters["tags"] = tags
     parameters["limit"] = limit
     rows = await database.alone(_page(_Shape(frozenset(parameters), statuses)), parameters)
-    return [job_view(row) for row in rows]
+    return await job_views(places, rows)
 
 
 async def _rarest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,17 +11,15 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Double,
-    Subquery,
-    case,
     cast,
     func,
     select,
 )
-from sqlalchemy.orm import aliased
 
-from optimized_tsp.core.database import ReadSession, WriteSession
+from optimized_tsp.core.database import Database, ReadSession, WriteSession
 from optimized_tsp.core.errors import Gone, NotFound
 from optimized_tsp.jobs.models import Instance, Job, Solution
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.schemas import JobView, own_fields
 from optimized_tsp.jobs.solutions import stored_solution
 from optimized_tsp.jobs.states import TERMINAL, JobStatus
@@ -33,10 +32,9 @@ __all__ = [
     "find_instance",
     "find_job",
     "find_solution",
-    "job_view",
+    "job_views",
     "lock_job",
     "no_job",
-    "queue_positions",
 ]
 
 
@@ -58,13 +56,15 @@ class Scope:
         return conditions
 
 
-async def find_job(session: ReadSession, scope: Scope, job_id: UUID) -> JobView:
+async def find_job(database: Database, places: Places, scope: Scope, job_id: UUID) -> JobView:
     """One job; raises `NotFound`."""
-    query = _one_view().where(Job.id == job_id, *scope.conditions())
-    row = (await session.execute(query)).first()
+    query = _views().where(Job.id == job_id, *scope.conditions())
+    async with database.read() as session:
+        row = (await session.execute(query)).first()
     if row is None:
         raise no_job(job_id)
-    return job_view(row)
+    (view,) = await job_views(places, [row])
+    return view
 
 
 async def find_instance(session: ReadSession, scope: Scope, job_id: UUID) -> bytes:
@@ -114,18 +114,6 @@ async def find_solution(
     }
 
 
-def queue_positions() -> Subquery:
-    """Every waiting job's `id` and `position`, 1 for the next.
-
-    All at once: counting for every job of a page takes seconds before a long queue.
-    """
-    return (
-        select(Job.id, func.row_number().over(order_by=Job.id).label("position"))
-        .where(Job.status == JobStatus.SUBMITTED.value)
-        .subquery()
-    )
-
-
 async def lock_job(session: WriteSession, scope: Scope, job_id: UUID) -> Job:
     """The job, locked for this transaction; raises `NotFound`."""
     query = _in_scope(select(Job), scope).where(Job.id == job_id).with_for_update()
@@ -140,19 +128,8 @@ def _in_scope(query: Any, scope: Scope) -> Any:
 
 
 @cache
-def _one_view() -> Any:
-    """The view of a job with its place in the queue; building it takes milliseconds."""
-    waiting = aliased(Job)
-    ahead = (
-        select(func.count())
-        .where(waiting.status == JobStatus.SUBMITTED.value, waiting.id <= Job.id)
-        .correlate(Job)
-        .scalar_subquery()
-    )
-    return _views(case((Job.status == JobStatus.SUBMITTED.value, ahead)))
-
-
-def _views(queue_position: Any) -> Any:
+def _views() -> Any:
+    """Building it takes milliseconds."""
     running_s = cast(func.extract("epoch", func.now() - Job.run_started_at), Double)
     webhook_url = (
         select(WebhookEndpoint.url)
@@ -166,13 +143,19 @@ def _views(queue_position: Any) -> Any:
         Solution.lower_bound,
         Solution.gap,
         Solution.first_gap,
-        queue_position.label("queue_position"),
         (Job.run_time_s + func.coalesce(running_s, 0.0)).label("elapsed_s"),
         webhook_url.label("webhook_url"),
     ).outerjoin(Solution, Solution.job_id == Job.id)
 
 
-def job_view(row: Any) -> JobView:
+async def job_views(places: Places, rows: Sequence[Any]) -> list[JobView]:
+    """Jobs as they are shown, in order; with their places in the queue, if they wait."""
+    waiting = [row.id for row in rows if row.status == JobStatus.SUBMITTED]
+    places_of = await places.of(waiting)
+    return [_job_view(row, places_of.get(row.id)) for row in rows]
+
+
+def _job_view(row: Any, queue_position: int | None) -> JobView:
     status = JobStatus(row.status)
     infeasible = None
     if row.solution_status is not None or row.cost is not None:
@@ -195,7 +178,7 @@ def job_view(row: Any) -> JobView:
         cost=row.cost,
         lower_bound=None if infeasible else row.lower_bound,
         gap=row.gap,
-        queue_position=row.queue_position,
+        queue_position=queue_position,
         attempt=row.attempt,
         error=row.error,
         cancel_requested=row.cancel_requested_at is not None,

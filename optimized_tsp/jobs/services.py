@@ -14,6 +14,7 @@ from optimized_tsp.core.tracing import Tracing
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs.caller import Authenticator
 from optimized_tsp.jobs.parser import SubmissionParser
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.submitting import Submitter
 from optimized_tsp.jobs.waiting import Waiters
 
@@ -30,6 +31,7 @@ class Services:
     authenticator: Authenticator
     parser: SubmissionParser
     waiters: Waiters
+    places: Places
     submitter: Submitter
     tracing: Tracing
 

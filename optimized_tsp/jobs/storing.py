@@ -17,6 +17,7 @@ from optimized_tsp.core.errors import ServiceError
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.idempotency import TAKE_KEYS, Replay, refusal
+from optimized_tsp.jobs.places import COUNTED_FROM, Places
 from optimized_tsp.jobs.submission import ParsedSubmission
 from optimized_tsp.jobs.transitions import traced
 from optimized_tsp.webhooks.outbox import appending
@@ -74,12 +75,14 @@ _STORE = text(
         SELECT id, tenant_id, solver, version, 'Submitted', name, tags, warnings, parameters,
                timeout_s, decode(digest, 'hex'), 1, webhook_endpoint_id, request_id, traceparent
         FROM fresh
+    ), {COUNTED_FROM}, ahead AS (
+        SELECT count(*) AS waiting FROM jobs
+        WHERE status = 'Submitted' AND id > (SELECT counted_from FROM counted)
+            AND id < (SELECT id FROM fresh ORDER BY id LIMIT 1)
     ), {appending(_SUBMITTED)}
     SELECT asked.id, asked.job_id, kept_hash, jobs.deleted_at IS NOT NULL AS removed,
-           now() AS submitted_at, ahead.number AS ahead
-    FROM asked LEFT JOIN jobs ON jobs.id = asked.job_id, (
-        SELECT count(*) AS number FROM jobs
-        WHERE status = 'Submitted' AND id < (SELECT id FROM fresh ORDER BY id LIMIT 1)) AS ahead
+           now() AS submitted_at, counted.counted_from, ahead.waiting
+    FROM asked LEFT JOIN jobs ON jobs.id = asked.job_id, counted, ahead
     """  # noqa: S608 - constants of ours
 ).bindparams(bindparam("jobs", type_=JSONB()))
 
@@ -127,13 +130,13 @@ class NewJob:
 class Stored:
     """What became of a `NewJob`: the job it is now, or the one that its key had made before.
 
-    `submitted_at` and `queue_position` are those of a new job.
+    `submitted_at` and `queue_position` are those of a new job; None where no place was asked for.
     """
 
     job: NewJob
     job_id: UUID
     submitted_at: datetime
-    queue_position: int
+    queue_position: int | None
 
     @property
     def is_new(self) -> bool:
@@ -149,18 +152,29 @@ async def store_job(session: WriteSession, job: NewJob) -> Stored:
     if url is not None:
         endpoint_id = await endpoint_of_url(session, job.tenant_id, url)
         job = replace(job, webhook_endpoint_id=endpoint_id)
-    (result,) = _results([job], (await session.execute(_STORE, _parameters([job]))).all())
+    parameters = _parameters([job]) | {"mark": None, "every": 1}
+    (row,) = await session.execute(_STORE, parameters)
+    result = _result(job, row, None)
     if isinstance(result, ServiceError):
         raise result
     return result
 
 
-async def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Stored | ServiceError]:
+async def store_jobs(
+    database: Database, places: Places, jobs: Sequence[NewJob]
+) -> list[Stored | ServiceError]:
     """Store jobs in a transaction of their own; returns what each is answered, in order.
 
     Those with one key are one job, the first one's.
     """
-    return _results(jobs, await database.alone(_STORE, _parameters(jobs)))
+    mark = places.before(min(job.id for job in jobs))
+    parameters = _parameters(jobs) | {"mark": mark.job_id, "every": places.every}
+    rows = await database.alone(_STORE, parameters)
+    found = {row.id: row for row in rows}
+    ahead = places.place(mark, rows[0])
+    fresh = sorted(row.id for row in rows if row.id == row.job_id)
+    numbers = {job_id: ahead + number for number, job_id in enumerate(fresh, start=1)}
+    return [_result(job, found[job.id], numbers.get(job.id)) for job in jobs]
 
 
 def _parameters(jobs: Sequence[NewJob]) -> dict[str, Any]:
@@ -175,14 +189,7 @@ def _parameters(jobs: Sequence[NewJob]) -> dict[str, Any]:
     }
 
 
-def _results(jobs: Sequence[NewJob], rows: Sequence[Any]) -> list[Stored | ServiceError]:
-    found = {row.id: row for row in rows}
-    fresh = sorted(row.id for row in rows if row.id == row.job_id)
-    places = {job_id: rows[0].ahead + place for place, job_id in enumerate(fresh, start=1)}
-    return [_result(job, found[job.id], places.get(job.id, 0)) for job in jobs]
-
-
-def _result(job: NewJob, row: Any, place: int) -> Stored | ServiceError:
+def _result(job: NewJob, row: Any, place: int | None) -> Stored | ServiceError:
     refused = None
     if job.replay is not None:
         refused = refusal(job.replay, row.job_id, row.kept_hash, removed=row.removed)

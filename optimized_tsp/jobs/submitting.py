@@ -19,6 +19,7 @@ from optimized_tsp.core.errors import ServiceUnavailable
 from optimized_tsp.core.outages import is_outage
 from optimized_tsp.core.tasks import begin_shared
 from optimized_tsp.events.bus import Bus
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.storing import NewJob, Stored, store_jobs
 
 __all__ = ["Submitter"]
@@ -46,8 +47,11 @@ class Submitter:
     Submissions of at most `most_bytes` wait at once, or one that is larger.
     """
 
-    def __init__(self, database: Database, bus: Bus, *, most: int, most_bytes: int) -> None:
+    def __init__(
+        self, database: Database, places: Places, bus: Bus, *, most: int, most_bytes: int
+    ) -> None:
         self._database = database
+        self._places = places
         self._bus = bus
         self._most = most
         self._most_bytes = most_bytes
@@ -121,7 +125,8 @@ class Submitter:
     async def _store(self, batch: list[_Waiting]) -> None:
         results: Sequence[Stored | Exception]
         try:
-            results = await store_jobs(self._database, [waiting.job for waiting in batch])
+            jobs = [waiting.job for waiting in batch]
+            results = await store_jobs(self._database, self._places, jobs)
         except Exception as error:  # noqa: BLE001 - whoever waits gets it
             if len(batch) > 1 and not is_outage(error):
                 for waiting in batch:

@@ -122,8 +122,8 @@ class Requests:
             case GetJob():
                 return await commands.view(self._services, self._scope, request.task_id)
             case GetQueue():
-                async with self._services.database.read() as session:
-                    return await find_queue(session, self._scope, limit=request.limit)
+                database, places = self._services.database, self._services.places
+                return await find_queue(database, places, self._scope, limit=request.limit)
             case DeleteJob():
                 return await commands.cancel(self._services, self._scope, request.task_id)
             case DeleteQueue():

@@ -12,6 +12,7 @@ import pytest
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.solvers.tsp import TspSolver
@@ -26,6 +27,13 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url, application_name="tests")
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def places(db: Database) -> AsyncIterator[Places]:
+    places = Places(db)
+    yield places
+    await places.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.jobs.lists import Filters, list_jobs
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.schemas import JobView
 from optimized_tsp.jobs.states import JobStatus
@@ -75,7 +76,7 @@ async def jobs(db: Database, submit: Submit) -> list[JobView]:
     rows = [any_job(source) for _ in range(150)]
     async with db.write() as session:
         await session.execute(_FILL, {"new": orjson.dumps(rows).decode()})
-    return await list_jobs(db, SCOPE, Filters(), before=None, limit=200)
+    return await list_jobs(db, Places(db), SCOPE, Filters(), before=None, limit=200)
 
 
 def any_filters(source: random.Random, jobs: list[JobView]) -> Filters:
@@ -113,7 +114,7 @@ async def in_pages(db: Database, filters: Filters, limit: int) -> list[UUID]:
     seen: list[UUID] = []
     while True:
         before = seen[-1] if seen else None
-        page = await list_jobs(db, SCOPE, filters, before=before, limit=limit)
+        page = await list_jobs(db, Places(db), SCOPE, filters, before=before, limit=limit)
         seen += [job.task_id for job in page]
         if len(page) < limit:
             return seen
@@ -139,7 +140,9 @@ async def test_a_list_is_all_that_matches_in_order_whatever_the_filters(
 async def test_a_list_of_tags_that_no_job_can_have_is_empty(db: Database) -> None:
     many = [(f"tag {number}", "a") for number in range(21)]
     for tags in (many, [("u", "a"), ("u", "b")]):
-        assert await list_jobs(db, SCOPE, Filters(tags=tags), before=None, limit=51) == []
+        assert (
+            await list_jobs(db, Places(db), SCOPE, Filters(tags=tags), before=None, limit=51) == []
+        )
 
 
 async def test_a_job_that_was_removed_is_not_listed_by_its_tags_either(
@@ -162,7 +165,7 @@ async def test_two_tags_of_many_jobs_read_few_jobs_without_statistics(
     async with db.write() as session:
         await session.execute(_MANY)
     both = Filters(tags=[("team", "us"), ("batch", "old")])
-    assert len(await list_jobs(db, SCOPE, both, before=None, limit=51)) == 51
+    assert len(await list_jobs(db, Places(db), SCOPE, both, before=None, limit=51)) == 51
     await db.close()  # its connections tell what they have read when they end
 
     other, read = Database(database_url, application_name="tests"), 0

@@ -23,6 +23,7 @@ from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.events.bus import Bus
 from optimized_tsp.jobs import submitting
 from optimized_tsp.jobs.idempotency import Replay
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.storing import NewJob, Stored, store_job, store_jobs
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.submitting import Submitter
@@ -59,8 +60,8 @@ async def bus(redis_url: str) -> AsyncIterator[Bus]:
     await bus.close()
 
 
-async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_everybody_is_told_of_their_own_job(db: Database, places: Places, bus: Bus) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     jobs = [new_job(f"job {number}") for number in range(50)]
 
     stored = await asyncio.gather(*map(submitter.submit, jobs))
@@ -72,10 +73,10 @@ async def test_everybody_is_told_of_their_own_job(db: Database, bus: Bus) -> Non
 
 
 async def test_large_instances_share_no_more_than_their_bytes_allow(
-    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    db: Database, places: Places, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submitting, "_SHARED_BYTES", 1000)
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     sizes = [400, 400, 400, 2000, 400, 400]
 
     def of_size(number: int, size: int) -> NewJob:
@@ -95,8 +96,10 @@ async def test_large_instances_share_no_more_than_their_bytes_allow(
     ]
 
 
-async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_what_the_database_refuses_fails_alone(
+    db: Database, places: Places, bus: Bus
+) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     jobs = [new_job(f"job {number}") for number in range(8)]
     taken = await submitter.submit(new_job("first"))
     jobs[3] = replace(jobs[3], id=taken.job.id)
@@ -111,8 +114,8 @@ async def test_what_the_database_refuses_fails_alone(db: Database, bus: Bus) -> 
     assert sorted(names) == ["first", *(f"job {number}" for number in range(8) if number != 3)]
 
 
-async def test_what_cannot_even_be_sent_fails_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_what_cannot_even_be_sent_fails_alone(db: Database, places: Places, bus: Bus) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     jobs = [new_job(f"job {number}") for number in range(8)]
     odd = replace(jobs[3].submission, parameters={"seed": 2**70})  # no number of JSON here
     jobs[3] = replace(jobs[3], submission=odd)
@@ -130,10 +133,10 @@ async def nothing_can_be_stored(session: WriteSession) -> None:
 
 
 async def test_while_the_database_hangs_what_waits_is_bounded_and_others_are_told_at_once(
-    db: Database, bus: Bus
+    db: Database, places: Places, bus: Bus
 ) -> None:
     # Given room for a dozen small submissions
-    submitter = Submitter(db, bus, most=8, most_bytes=2**19)
+    submitter = Submitter(db, places, bus, most=8, most_bytes=2**19)
     jobs = [new_job(f"job {number}") for number in range(100)]
     async with db.write() as session:
         await nothing_can_be_stored(session)
@@ -155,9 +158,9 @@ async def test_while_the_database_hangs_what_waits_is_bounded_and_others_are_tol
 
 
 async def test_who_gave_up_waiting_takes_room_until_the_database_answers(
-    db: Database, bus: Bus
+    db: Database, places: Places, bus: Bus
 ) -> None:
-    submitter = Submitter(db, bus, most=1, most_bytes=2**15)
+    submitter = Submitter(db, places, bus, most=1, most_bytes=2**15)
     async with db.write() as session:
         await nothing_can_be_stored(session)
         impatient = asyncio.create_task(submitter.submit(new_job("impatient")))
@@ -182,15 +185,17 @@ async def until_room(submitter: Submitter) -> None:
             await asyncio.sleep(0)
 
 
-async def test_one_that_is_larger_than_all_room_is_taken_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=1)
+async def test_one_that_is_larger_than_all_room_is_taken_alone(
+    db: Database, places: Places, bus: Bus
+) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=1)
 
     assert (await submitter.submit(new_job("large"))).is_new
 
 
-async def test_those_with_one_key_are_one_job(db: Database, bus: Bus) -> None:
+async def test_those_with_one_key_are_one_job(db: Database, places: Places, bus: Bus) -> None:
     # Given processes of their own
-    submitters = [Submitter(db, bus, most=8, most_bytes=PLENTY) for _ in range(3)]
+    submitters = [Submitter(db, places, bus, most=8, most_bytes=PLENTY) for _ in range(3)]
     jobs = [new_job("order", key=f"key {number % 4}") for number in range(60)]
 
     stored = await asyncio.gather(
@@ -206,8 +211,10 @@ async def test_those_with_one_key_are_one_job(db: Database, bus: Bus) -> None:
     assert await rows(db, "SELECT job_id, seq FROM events") == [(one, 1) for one in sorted(made)]
 
 
-async def test_a_key_with_another_body_is_refused_alone(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_a_key_with_another_body_is_refused_alone(
+    db: Database, places: Places, bus: Bus
+) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     before = await submitter.submit(new_job("one", key="known"))
     jobs = [
         new_job("other", key="known"),
@@ -226,8 +233,8 @@ async def test_a_key_with_another_body_is_refused_alone(db: Database, bus: Bus) 
     assert await rows(db, "SELECT name FROM jobs") == [("of nobody else",), ("one",), ("two",)]
 
 
-async def test_a_key_belongs_to_its_tenant(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_a_key_belongs_to_its_tenant(db: Database, places: Places, bus: Bus) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     mine, theirs = new_job("one", key="k"), replace(new_job("two", key="k"), tenant_id=new_id())
 
     stored = await asyncio.gather(submitter.submit(mine), submitter.submit(theirs))
@@ -236,9 +243,9 @@ async def test_a_key_belongs_to_its_tenant(db: Database, bus: Bus) -> None:
 
 
 async def test_who_comes_while_the_same_key_is_being_stored_gets_that_job(
-    db: Database, bus: Bus
+    db: Database, places: Places, bus: Bus
 ) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     job = new_job("one", key="k")
     async with db.write() as session:
         first = await store_job(session, job)
@@ -250,9 +257,9 @@ async def test_who_comes_while_the_same_key_is_being_stored_gets_that_job(
 
 
 async def test_who_comes_while_the_same_key_is_given_up_makes_the_job(
-    db: Database, bus: Bus
+    db: Database, places: Places, bus: Bus
 ) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     with suppress(ZeroDivisionError):
         async with db.write() as session:
             await store_job(session, new_job("one", key="k"))
@@ -264,8 +271,10 @@ async def test_who_comes_while_the_same_key_is_given_up_makes_the_job(
     assert len(await rows(db, "SELECT id FROM jobs")) == 1
 
 
-async def test_an_instance_that_was_pruned_comes_back(db: Database, bus: Bus) -> None:
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+async def test_an_instance_that_was_pruned_comes_back(
+    db: Database, places: Places, bus: Bus
+) -> None:
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     first = await submitter.submit(new_job("one"))
     async with db.write() as session:
         await session.execute(text("UPDATE instances SET payload = NULL"))
@@ -276,18 +285,21 @@ async def test_an_instance_that_was_pruned_comes_back(db: Database, bus: Bus) ->
     assert await rows(db, "SELECT payload, size FROM instances") == [(payload, len(payload))]
 
 
-async def test_places_in_the_queue_follow_the_order_of_arrival(db: Database) -> None:
-    stored = [await store_jobs(db, [new_job("job") for _ in range(5)]) for _ in range(3)]
+async def test_places_in_the_queue_follow_the_order_of_arrival(
+    db: Database, places: Places
+) -> None:
+    jobs = [[new_job("job") for _ in range(5)] for _ in range(3)]
+    stored = [await store_jobs(db, places, batch) for batch in jobs]
 
-    places = [one.queue_position for batch in stored for one in batch if isinstance(one, Stored)]
-    assert places == list(range(1, 16))
+    told = [one.queue_position for batch in stored for one in batch if isinstance(one, Stored)]
+    assert told == list(range(1, 16))
 
 
 async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotten(
-    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    db: Database, places: Places, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submitting, "_WRITERS", 1)
-    submitter = Submitter(db, bus, most=1, most_bytes=PLENTY)
+    submitter = Submitter(db, places, bus, most=1, most_bytes=PLENTY)
 
     async with asyncio.timeout(10):
         for name in ("one", "two", "three"):  # each runs right after the one before has ended
@@ -295,16 +307,18 @@ async def test_who_comes_in_the_moment_the_last_transaction_ends_is_not_forgotte
 
 
 async def test_what_is_done_for_many_is_done_in_the_name_of_none(
-    db: Database, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    db: Database, places: Places, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origins = []
 
-    async def watched(database: Database, jobs: Sequence[NewJob]) -> list[Stored | ServiceError]:
+    async def watched(
+        database: Database, places: Places, jobs: Sequence[NewJob]
+    ) -> list[Stored | ServiceError]:
         origins.append(current_origin())
-        return await store_jobs(database, jobs)
+        return await store_jobs(database, places, jobs)
 
     monkeypatch.setattr(submitting, "store_jobs", watched)
-    submitter = Submitter(db, bus, most=8, most_bytes=PLENTY)
+    submitter = Submitter(db, places, bus, most=8, most_bytes=PLENTY)
     with coming_from(Origin("who came first")):
         stored = await submitter.submit(new_job("one"))
 

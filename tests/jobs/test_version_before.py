@@ -25,6 +25,7 @@ from optimized_tsp.events.listen import _job_ids
 from optimized_tsp.events.log import events_of_job, sequence
 from optimized_tsp.jobs.answers import Ended, finish, finish_and_claim
 from optimized_tsp.jobs.logs import find_log
+from optimized_tsp.jobs.places import Places
 from optimized_tsp.jobs.repository import Scope, find_job
 from optimized_tsp.jobs.states import JobStatus
 from tests.jobs.test_leases import WORSE_TOUR, answer, begin, claim, expire_lease, job_row, rescue
@@ -88,8 +89,8 @@ async def test_a_job_of_the_version_before_is_read_by_this_one(
     await before.does("submit", "claim", "progress", "log", "renew", "finish")
 
     assert await told(db) == ["submitted", "started", "incumbent", "completed"]
+    view = await find_job(db, Places(db), SCOPE, JOB)
     async with db.read() as session:
-        view = await find_job(session, SCOPE, JOB)
         log = await find_log(session, SCOPE, JOB, after=0, limit=10)
     assert (view.status, view.cost, view.lower_bound, view.tags) == (
         JobStatus.COMPLETED,

@@ -67,8 +67,7 @@ def add_calls(router: APIRouter, solver: AnySolver) -> None:
     ) -> Response:
         """In order of `seq`; the next page is in the `Link` header while there is more."""
         kind = wanted_type(request, (JSON, EVENT_STREAM))
-        async with services.database.read() as session:
-            job = await repository.find_job(session, scope, task_id)
+        job = await repository.find_job(services.database, services.places, scope, task_id)
         if kind == EVENT_STREAM:
             start = after if last_event_id is None else _seq(last_event_id)
             if not await _page(services, task_id, start, 1) and job.status in TERMINAL:

@@ -62,8 +62,7 @@ def _add_job_calls(router: APIRouter, solver: AnySolver) -> None:
 
     @router.get("/jobs/{task_id:uuid}", summary="A job's status", response_model=JobView)
     async def status(task_id: UUID, services: ServicesDep, scope: Scope = in_scope) -> JobView:
-        async with services.database.read() as session:
-            return await repository.find_job(session, scope, task_id)
+        return await repository.find_job(services.database, services.places, scope, task_id)
 
     @router.get(
         "/jobs/{task_id:uuid}/solution",
@@ -125,7 +124,9 @@ def _add_list(router: APIRouter, solver: AnySolver) -> None:
             name=name,
         )
         before = decode_cursor(cursor) if cursor is not None else None
-        page = await list_jobs(services.database, scope, filters, before=before, limit=limit + 1)
+        page = await list_jobs(
+            services.database, services.places, scope, filters, before=before, limit=limit + 1
+        )
         if len(page) > limit:
             page = page[:limit]
             query = _query(filters, page[-1].task_id, limit)
