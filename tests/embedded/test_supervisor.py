@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from optimized_tsp.embedded import supervisor as supervisor_module
 from optimized_tsp.embedded.process import Order, Process, wait_until
 from optimized_tsp.embedded.supervisor import SignalWatch, StopRequested, Supervisor
+from tests.shortages import files_of_at_most
 
 SLEEP = Order(command=("/bin/sleep", "600"))
 FALSE = Order(command=("/bin/false",))
@@ -115,17 +114,6 @@ def test_a_log_is_emptied_also_when_the_disk_has_no_room_for_its_older_part(
     assert once.startswith(f"{process.log} was too large, and its older part could not be kept:")
     assert "File too large" in once
     assert list(tmp_path.iterdir()) == [process.log]
-
-
-@contextmanager
-def files_of_at_most(size_bytes: int) -> Iterator[None]:
-    """Writing more than that into one file fails, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

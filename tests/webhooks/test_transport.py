@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-import threading
 import time
 import zlib
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ from optimized_tsp.webhooks.transport import (
     trusted_authorities,
 )
 from tests.promises import promised
+from tests.shortages import no_more_threads
 from tests.webhooks import receiver as strangers
 from tests.webhooks.certificates import Authority, make_authority
 from tests.webhooks.hostile_urls import REFUSED_AS_WRITTEN, REFUSED_WHEN_RESOLVED
@@ -295,13 +295,10 @@ async def test_the_system_resolves_names_and_says_when_there_is_none() -> None:
 
 async def test_names_resolve_again_after_many_times_without_a_thread_to_look_them_up() -> None:
     resolve = SystemResolver()
-    before = threading.stack_size(2**47)  # more than there are addresses: no thread starts
-    try:
+    with no_more_threads():
         for _ in range(_LOOK_UPS_AT_ONCE):
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 await resolve("localhost")
-    finally:
-        threading.stack_size(before)
 
     async with asyncio.timeout(30):
         assert ip_address("127.0.0.1") in await resolve("localhost")

@@ -27,6 +27,8 @@ __all__ = ["Child", "ChildLauncher", "describe_exit"]
 _ResultT = TypeVar("_ResultT")
 
 _EXIT_GRACE_S = 1.0
+# Files, memory, processes; and threads, of which asyncio may want one to wait for a process.
+_SHORT_OF_SOMETHING = (OSError, RuntimeError)
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ class ChildLauncher:
         return await asyncio.shield(task)
 
     async def _fork(self) -> Child:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _connected_sockets()
         channel = Channel(ours)
         try:
             async with self._requesting:
@@ -115,7 +117,7 @@ class ChildLauncher:
     async def _ask(self, control: socket.socket, message: bytes, fds: Sequence[int] = ()) -> int:
         try:
             return await self._exchange(control, message, fds)
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, OSError) as error:  # of a question half asked the answer is unknown
             how = describe_exit(await self._end_server())
             raise SolverCrashed(f"the process that starts solvers ended: {how}") from error
 
@@ -136,13 +138,13 @@ class ChildLauncher:
             raise SolverCrashed("the solver process was closed")
         if self._control is not None:
             return self._control
-        ours, theirs = socket.socketpair()
+        ours, theirs = _connected_sockets()
         ours.settimeout(0)
         try:
             self._server = await _start_server(theirs, preload=self._preload)
-        except OSError as error:
-            ours.close()
-            raise SolverCrashed(f"the solver process cannot be started: {error}") from error
+        except _SHORT_OF_SOMETHING as error:
+            ours.close()  # which ends a server that did start
+            raise _cannot_start(error) from error
         finally:
             theirs.close()
         self._control = ours
@@ -163,6 +165,17 @@ class ChildLauncher:
             with contextlib.suppress(ProcessLookupError):
                 server.kill()
             return await server.wait()
+
+
+def _connected_sockets() -> tuple[socket.socket, socket.socket]:
+    try:
+        return socket.socketpair()
+    except OSError as error:
+        raise _cannot_start(error) from error
+
+
+def _cannot_start(error: Exception) -> SolverCrashed:
+    return SolverCrashed(f"the solver process cannot be started: {error}")
 
 
 async def _start_server(control: socket.socket, *, preload: bool) -> Process:

@@ -123,8 +123,10 @@ class SolverProcess:
         """Kill the child, if any, and end everything this object started."""
         await self._launcher.close()
         if self._warm is not None:
-            with contextlib.suppress(SolverCrashed):
-                (await self._warm).channel.close()
+            await asyncio.wait([self._warm])
+            # Whoever wanted a child that could not be started has heard of it.
+            if not self._warm.cancelled() and self._warm.exception() is None:
+                self._warm.result().channel.close()
             self._warm = None
 
     def _begin_warming(self) -> asyncio.Task[Child]:
@@ -136,7 +138,7 @@ class SolverProcess:
             child = await asyncio.shield(self._warm or self._begin_warming())
             if child.channel.is_closed_by_peer():  # it died while idle
                 child = await asyncio.shield(self._replace(child))
-        except SolverCrashed:
+        except Exception:
             self._warm = None  # the next one asks anew
             raise
         return child

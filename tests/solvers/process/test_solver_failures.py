@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from optimized_tsp.solvers.process import SolverCrashed, SolverFault, SolverProcess
 from tests.promises import promised
+from tests.shortages import no_more_files
 from tests.solvers.process.conftest import Attempt, gone, until
 
 
@@ -114,3 +118,46 @@ async def test_a_fork_server_that_cannot_start_is_a_crash_and_not_a_hang(
             await runner.ready()
         with pytest.raises(SolverCrashed):
             await runner.ready()
+
+
+async def test_a_shortage_of_files_is_a_crash_and_over_when_it_is_over() -> None:
+    with no_more_files():
+        async with SolverProcess(preload=False):
+            await asyncio.sleep(0)  # a start has begun, and nobody hears how it ends
+
+    async with SolverProcess(preload=False) as runner:
+        with no_more_files():
+            for _ in range(2):
+                with pytest.raises(
+                    SolverCrashed, match=r"cannot be started: .*Too many open files"
+                ):
+                    await runner.ready()
+
+        assert (await Attempt(runner).solve("prove")).cost == 5
+
+
+WITHOUT_THREADS = """
+import asyncio
+import subprocess
+import sys
+from contextlib import suppress
+
+from optimized_tsp.solvers.process import SolverCrashed, SolverProcess
+from tests.shortages import no_more_threads
+
+async def main():
+    async with SolverProcess(preload=False) as runner:
+        with no_more_threads(), suppress(SolverCrashed):  # not every Python needs one
+            await runner.ready()
+        await runner.ready()
+
+asyncio.run(main())
+"""
+
+
+def test_a_shortage_of_threads_is_over_when_it_is_over() -> None:
+    # In a process of its own: asyncio had no thread to wait for the server that ended.
+    command = [sys.executable, "-c", WITHOUT_THREADS]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ended.returncode == 0, ended.stderr
