@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         database = Database(database_url, pool_size=_POOL_SIZE, application_name="tsp api")
         bus = Bus(redis_url)
         parser = SubmissionParser(settings)
-        waiters = Waiters()
+        waiters = Waiters(database)
         places = Places(database)
         app.state.services = Services(
             settings,
@@ -88,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
         watching = asyncio.create_task(watch_loop(metrics.observe_lag))
         try:
             feed = Feed(database, bus, waiters.wake, tracing, metrics.observe_hand_out)
-            async with feed as app.state.feed:
+            async with waiters, feed as app.state.feed:
                 feed_collector = FeedCollector(app.state.feed)
                 metrics.registry.register(feed_collector)
                 yield

@@ -21,7 +21,7 @@ logger = structlog.get_logger(__name__)
 # A connection that says nothing for this long is asked whether it lives, and has as long to answer.
 _SILENCE_S = 5.0
 _FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 1.0
 _UUID_BYTES = 16
 
 
@@ -29,7 +29,8 @@ async def listen(bus: Bus, channel: Channel, heard: Callable[[UUID | None], None
     """Call `heard` with the job of every message, until cancelled.
 
     `heard(None)` means that messages may have been missed: at the start and after every loss of the
-    connection, once it is subscribed again. An outage is logged once.
+    connection, once it is subscribed again, and again and again while it cannot be. An outage is
+    logged once.
     """
     pause_s = _FIRST_PAUSE_S
     down = False
@@ -45,7 +46,9 @@ async def listen(bus: Bus, channel: Channel, heard: Callable[[UUID | None], None
                     pause_s, down = _FIRST_PAUSE_S, False
                     heard(job_id)
         except (RedisError, OSError) as error:
-            if not down:
+            if down:
+                heard(None)
+            else:
                 logger.warning(
                     "redis_not_heard", channel=channel.value, error=str(error), effect="slower"
                 )

@@ -68,12 +68,12 @@ class Feed:
         self,
         database: Database,
         bus: Bus,
-        heard: Callable[[UUID], None] | None = None,
+        heard: Callable[[UUID | None], None] | None = None,
         tracing: Tracing | None = None,
         handed_out: Callable[[float], None] | None = None,
     ) -> None:
-        """`heard` is called with the job of every doorbell, before anything is read; `handed_out`
-        with the seconds from the first client to the last whenever events were handed out."""
+        """`heard` is called as by `listen`, before anything is read; `handed_out` with the
+        seconds from the first client to the last whenever events were handed out."""
         self._tracing = tracing or NoTracing()
         self._handed_out = handed_out
         self._took_s = 0.0
@@ -193,7 +193,7 @@ class Feed:
             after = end
 
     def _hear(self, job_id: UUID | None) -> None:
-        if self._heard is not None and job_id is not None:
+        if self._heard is not None:
             self._heard(job_id)
         if self._outboxes:
             self._rung.set()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
+from optimized_tsp.core.database import Database
 from optimized_tsp.core.errors import Gone, NotFound, StateConflict
-from optimized_tsp.jobs.logs import LogView, find_log
+from optimized_tsp.jobs.logs import find_log
 from optimized_tsp.jobs.repository import Scope
 from optimized_tsp.jobs.waiting import Waiters
-from optimized_tsp.live.feed import Feed
+from optimized_tsp.live.feed import database_trouble
 from optimized_tsp.live.frames import log_frame
 from optimized_tsp.live.messages import Subscribe
 
@@ -28,16 +31,20 @@ class Logs:
     says from which line on.
 
     Args:
-        feed: where it may read.
+        database: where the logs are.
         waiters: tell when a job has news.
         jobs: the jobs this client may see.
         send: sends a message; raises when the client is not there any more.
     """
 
     def __init__(
-        self, feed: Feed, waiters: Waiters, jobs: Scope, send: Callable[[str], Awaitable[None]]
+        self,
+        database: Database,
+        waiters: Waiters,
+        jobs: Scope,
+        send: Callable[[str], Awaitable[None]],
     ) -> None:
-        self._feed = feed
+        self._database = database
         self._waiters = waiters
         self._jobs = jobs
         self._send = send
@@ -85,7 +92,7 @@ class Logs:
     async def _of(self, job_id: UUID, after: int) -> None:
         try:
             await send_log(
-                self._feed, self._waiters, self._jobs, job_id, after=after, send=self._send
+                self._database, self._waiters, self._jobs, job_id, after=after, send=self._send
             )
         finally:
             if self._sending.get(job_id) is asyncio.current_task():
@@ -93,7 +100,7 @@ class Logs:
 
 
 async def send_log(
-    feed: Feed,
+    database: Database,
     waiters: Waiters,
     scope: Scope,
     job_id: UUID,
@@ -105,24 +112,35 @@ async def send_log(
 
     Lines that retention has removed are passed over. Raises `ServiceUnavailable`.
     """
-    while True:
-        seen = after
+    over = False
+    with waiters.waiting_for(job_id) as waiter:
+        while not over:
+            news = partial(_part, database, scope, job_id, after)
+            try:
+                part = await waiter.until(news, ("log", scope, after), timeout_s=_QUIET_S)
+            except Gone as gone:
+                after = int(gone.extensions()["oldest"])
+                continue
+            except NotFound:  # removed from the API meanwhile
+                return
+            if part is not None:
+                await send(part.frame)
+                after, over = part.last, part.complete
 
-        async def news(seen: int = seen) -> LogView | None:
-            async with feed.reading() as session:
-                found = await find_log(session, scope, job_id, after=seen, limit=_LINES)
-            return found if found.lines or found.complete else None
 
-        try:
-            found = await waiters.until(job_id, news, timeout_s=_QUIET_S)
-        except Gone as gone:
-            after = int(gone.extensions()["oldest"])
-            continue
-        except NotFound:  # removed from the API meanwhile
-            return
-        if found is None:
-            continue
-        await send(log_frame(job_id, found))
-        if found.complete:
-            return
-        after = found.lines[-1].line
+class _Part(NamedTuple):
+    """Lines of a log as they are sent, to everybody who waits for them."""
+
+    frame: str
+    last: int
+    complete: bool
+
+
+async def _part(database: Database, scope: Scope, job_id: UUID, after: int) -> _Part | None:
+    with database_trouble():
+        async with database.read() as session:
+            found = await find_log(session, scope, job_id, after=after, limit=_LINES)
+    if not found.lines and not found.complete:
+        return None
+    last = found.lines[-1].line if found.lines else after
+    return _Part(log_frame(job_id, found), last, found.complete)

@@ -44,6 +44,7 @@ async def run_job(app: FastAPI) -> None:
         await outcomes.save_progress(session, claim, Progress(worse, 3, 0.05))
     async with services.database.write() as session:
         await answers.finish(session, claim, OPTIMAL)
+    services.bus.announce(claim.job_id)
 
 
 async def stream(client: httpx.AsyncClient, url: str, **headers: str) -> AsyncIterator[Any]:
@@ -54,6 +55,10 @@ async def stream(client: httpx.AsyncClient, url: str, **headers: str) -> AsyncIt
         async for line in response.aiter_lines():
             if line.startswith("data: "):
                 yield orjson.loads(line.removeprefix("data: "))
+
+
+async def read_all(client: httpx.AsyncClient, url: str) -> list[str]:
+    return [event["type"] async for event in stream(client, url)]
 
 
 async def test_pages_meet_without_gap_or_repeat(
@@ -76,13 +81,10 @@ async def test_pages_meet_without_gap_or_repeat(
 async def test_a_stream_tells_what_happened_and_ends_with_the_job(
     client: httpx.AsyncClient, app: FastAPI, job_url: str
 ) -> None:
-    async def read() -> list[Any]:
-        return [event async for event in stream(client, job_url)]
-
-    reading = asyncio.create_task(read())
+    reading = asyncio.create_task(read_all(client, job_url))
     await run_job(app)
 
-    assert [event["type"] for event in await asyncio.wait_for(reading, 10)] == ALL
+    assert await asyncio.wait_for(reading, 10) == ALL
 
 
 async def test_a_stream_resumes_after_the_last_event_seen(

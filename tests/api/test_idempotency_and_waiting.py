@@ -40,6 +40,7 @@ async def solve_one(services: Services) -> bool:
         return False
     async with services.database.write() as session:
         await answers.finish(session, claim, OPTIMAL)
+    services.bus.announce(claim.job_id)
     return True
 
 

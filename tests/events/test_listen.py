@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import make_url
 
 from optimized_tsp.core.ids import new_id
+from optimized_tsp.embedded.identity import free_port
 from optimized_tsp.events import listen as listen_module
 from optimized_tsp.events.bus import Bus, Channel
 from optimized_tsp.events.listen import listen
@@ -123,3 +124,11 @@ async def test_a_connection_that_went_silent_is_given_up(
             bus.announce(job_id)
             assert await next_heard(heard) == job_id
         await bus.close()
+
+
+async def test_while_redis_is_away_messages_may_be_missed_again_and_again() -> None:
+    bus = Bus(f"redis://127.0.0.1:{free_port()}/0")
+    async with listening(bus) as heard:
+        for _ in range(3):
+            assert await next_heard(heard) is None
+    await bus.close()

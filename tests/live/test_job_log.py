@@ -9,14 +9,16 @@ import pytest
 from optimized_tsp.jobs.logs import NewLine, append_lines
 from optimized_tsp.live import logs
 from tests.live.conftest import Client, Jobs, Server, client_of
+from tests.promises import promised
 
 
-async def say(jobs: Jobs, job_id: object, *messages: str, after: int) -> None:
+async def say(jobs: Jobs, job_id: object, *messages: str, after: int, told: bool = True) -> None:
     claim = next(claim for claim in jobs._claims.values() if claim.job_id == job_id)
     lines = [NewLine(0.1, "info", message) for message in messages]
     async with jobs.database.write() as session:
         await append_lines(session, claim, lines, after=after)
-    jobs.bus.announce(claim.job_id)
+    if told:
+        jobs.bus.announce(claim.job_id)
 
 
 async def test_lines_come_as_they_are_said_and_end_with_the_job(server: Server, jobs: Jobs) -> None:
@@ -40,6 +42,21 @@ async def test_lines_come_as_they_are_said_and_end_with_the_job(server: Server, 
                 await jobs.finish(job_id)
 
     assert seen == [(2, "two"), (3, "three")]
+
+
+async def test_a_line_nobody_told_of_comes_within_five_seconds(server: Server, jobs: Jobs) -> None:
+    job_id = await jobs.submit()
+    await jobs.improve(job_id, 9)
+    async with client_of(server) as client:
+        await client.send(type="subscribe", task_id=str(job_id), log=True)
+        await say(jobs, job_id, "one", after=0)
+        while (await client.receive())["type"] != "log":
+            pass
+        with promised(5):
+            await say(jobs, job_id, "two", after=1, told=False)
+            while (message := await client.receive())["type"] != "log":
+                pass
+    assert [line["message"] for line in message["lines"]] == ["two"]
 
 
 async def test_who_did_not_ask_gets_none(server: Server, jobs: Jobs) -> None:

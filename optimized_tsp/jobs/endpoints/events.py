@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -104,31 +105,38 @@ async def _expect_unbroken(session: ReadSession, job_id: UUID, after: int) -> No
         raise Gone("The first events of this job were removed, as old ones are.", oldest=first - 1)
 
 
+class _Part(NamedTuple):
+    """Events of a stream as they are sent, to everybody who waits for them."""
+
+    text: bytes
+    last: JobEvent
+
+
 async def _stream(services: Services, job_id: UUID, after: int) -> AsyncIterator[bytes]:
-    while True:
-        seen = after
+    over = False
+    with services.waiters.waiting_for(job_id) as waiter:
+        while not over:
+            news = partial(_part, services, job_id, after)
+            try:
+                part = await waiter.until(news, ("events", after), timeout_s=_KEEP_ALIVE_S)
+            except Gone:
+                return  # who comes back is told
+            if part is not None:
+                yield part.text
+                after, over = part.last.seq, part.last.type in TERMINAL_EVENTS
+            elif services.waiters.ended:
+                return  # who comes back finds another process
+            else:
+                yield b": still there\n\n"
 
-        async def news(seen: int = seen) -> list[JobEvent] | None:
-            return await _page(services, job_id, seen, 200) or None
 
-        try:
-            page = await services.waiters.until(job_id, news, timeout_s=_KEEP_ALIVE_S)
-        except Gone:
-            return  # who comes back is told
-        if page is None and services.waiters.ended:
-            return  # who comes back finds another process
-        if page is None:
-            yield b": still there\n\n"
-            continue
-        for event in page:
-            yield b"id: %d\nevent: %b\ndata: %b\n\n" % (
-                event.seq,
-                event.type.encode(),
-                event.to_json(),
-            )
-        after = page[-1].seq
-        if page[-1].type in TERMINAL_EVENTS:
-            return
+async def _part(services: Services, job_id: UUID, after: int) -> _Part | None:
+    page = await _page(services, job_id, after, 200)
+    return _Part(b"".join(map(_sent, page)), page[-1]) if page else None
+
+
+def _sent(event: JobEvent) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.seq, event.type.encode(), event.to_json())
 
 
 def _seq(text: str) -> int:

@@ -118,7 +118,8 @@ async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -
         found = await commands.view(services, scope, job_id)
         return found if found.status in TERMINAL else None
 
-    ended = await services.waiters.until(job_id, ended_view, timeout_s=wait_s)
+    with services.waiters.waiting_for(job_id) as waiter:
+        ended = await waiter.until(ended_view, ("status", scope), timeout_s=wait_s)
     return ended if ended is not None else await commands.view(services, scope, job_id)
 
 
