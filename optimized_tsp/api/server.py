@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
@@ -13,6 +14,8 @@ from fastapi import FastAPI
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.logging import configure_logging
+from optimized_tsp.core.open_files import raise_open_files, watch_open_files
+from optimized_tsp.core.tasks import end_tasks
 from optimized_tsp.core.tracing import TracingUnavailable
 from optimized_tsp.jobs.waiting import Waiters
 from optimized_tsp.live.protocol import websocket_options
@@ -21,11 +24,14 @@ from optimized_tsp.solvers.registry import UnfitSolver
 __all__ = ["run"]
 
 _STARTUP_FAILURE = 3  # uvicorn's own
+# For the 10,000 clients that one process serves, and for what else it has open beside them.
+_OPEN_FILES = 11_000
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.log_level)
+    raise_open_files(needed=_OPEN_FILES)
     try:
         app = create_app(settings)
     except (UnfitSolver, TracingUnavailable) as error:
@@ -54,11 +60,18 @@ def run(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Answers requests that wait for a job before it would have to break them off."""
+    """Says when it can take no connections, and answers who waits before it would break off."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def main_loop(self) -> None:
+        watching = asyncio.create_task(watch_open_files())
+        try:
+            await super().main_loop()
+        finally:
+            await end_tasks([watching])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         waiters: Waiters = self._app.state.services.waiters

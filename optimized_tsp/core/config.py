@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["ENV_PREFIX", "Auth", "LogFormat", "Settings"]
+__all__ = ["ENV_PREFIX", "Auth", "LogFormat", "LogLevel", "Settings"]
 
 ENV_PREFIX = "OPTIMIZED_TSP_"
 
@@ -39,6 +39,15 @@ class LogFormat(StrEnum):
 
     CONSOLE = "console"
     JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """Which log lines are written: these and what is graver."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class Auth(StrEnum):
@@ -117,6 +126,11 @@ class Settings(BaseSettings):
         description="How long a worker owns a job without a sign of life; renewed every third.",
     )
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="Form of the log lines.")
+    log_level: LogLevel = Field(
+        default=LogLevel.INFO,
+        description="Log lines below this level are left out: debug, info, warning or error."
+        " `debug` adds every probe and every client that leaves the feed.",
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         min_length=16,

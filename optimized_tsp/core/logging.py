@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from math import inf
 
 import structlog
 
-from optimized_tsp.core.config import LogFormat
+from optimized_tsp.core.config import LogFormat, LogLevel
 
-__all__ = ["configure_logging", "log_once"]
+__all__ = ["Rarely", "configure_logging", "log_once"]
 
 _LOGGED = "already_logged"
+_OURS = "optimized_tsp"
+
+
+class Rarely:
+    """Says when it is time again for a line that could be written very often: once a minute."""
+
+    def __init__(self, every_s: float = 60.0) -> None:
+        self._every_s = every_s
+        self._last = -inf
+
+    def now(self) -> bool:
+        """Whether it is time; if so, not again for a while."""
+        if time.monotonic() - self._last < self._every_s:
+            return False
+        self._last = time.monotonic()
+        return True
 
 
 def log_once(logger: structlog.typing.WrappedLogger, error: BaseException, **facts: str) -> None:
@@ -25,8 +43,12 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not getattr(error, _LOGGED, False)
 
 
-def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
-    """Route structlog and the standard library's loggers through one renderer."""
+def configure_logging(log_format: LogFormat, log_level: LogLevel = LogLevel.INFO) -> None:
+    """Route structlog and the standard library's loggers through one renderer.
+
+    Lines below INFO are ours alone: libraries' may hold what was sent, keys and passwords included.
+    """
+    level = logging.getLevelNamesMapping()[log_level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -64,6 +86,7 @@ def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level)
+    root.setLevel(max(level, logging.INFO))
+    logging.getLogger(_OURS).setLevel(level)
     for noisy in ("httpx", "httpcore", "uvicorn.access", "websockets", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+        logging.getLogger(noisy).setLevel(max(level, logging.WARNING))

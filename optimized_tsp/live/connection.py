@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Never
 
 import structlog
@@ -86,6 +87,7 @@ class Connection:
         # Before the client knows that it is connected: what it does next must not be missed.
         client = None if key_to_come else await self._admit()
         self._feed.clients += 1
+        began = time.perf_counter()
         try:
             await self._peer.accept()
             if client is None:
@@ -101,10 +103,17 @@ class Connection:
             await self._peer.close(INTERNAL_ERROR, "an error of ours; " + _RESUME)
         finally:
             self._feed.clients -= 1
+            self._tell(time.perf_counter() - began)
             if client is not None:
                 stream, requests = client
                 stream.close()
                 await requests.finish()
+
+    def _tell(self, took_s: float) -> None:
+        """One line for the whole connection; that a client leaves is nothing special."""
+        sent_away = self._peer.sent_away
+        say = logger.debug if sent_away is None else logger.info
+        say("feed_closed", sent_away=sent_away, s=round(took_s, 1))
 
     async def _admit(self) -> tuple[Stream, Requests]:
         with database_trouble():
@@ -136,8 +145,7 @@ class Connection:
             await self._listen(tasks, stream, requests)
 
     async def _listen(self, tasks: asyncio.TaskGroup, stream: Stream, requests: Requests) -> Never:
-        services = self._services
-        logs = Logs(services.database, services.waiters, stream.jobs, self._peer.send)
+        logs = Logs(self._feed, self._services.waiters, stream.jobs, self._peer.send)
         # Whoever only sends never notices that the client has left: this always reads.
         while True:
             try:

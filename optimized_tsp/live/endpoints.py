@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 
 import orjson
 import structlog
@@ -10,17 +11,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
 
-from optimized_tsp.core.errors import InputProblem, InvalidInput, NotFound, ServiceError
+from optimized_tsp.core.errors import (
+    InputProblem,
+    InvalidInput,
+    NotFound,
+    ServiceError,
+    ServiceUnavailable,
+)
 from optimized_tsp.core.logging import log_once
+from optimized_tsp.core.open_files import is_reserved
 from optimized_tsp.jobs.caller import bearer_key
 from optimized_tsp.live.connection import Connection
 from optimized_tsp.live.frames import problem_document
 from optimized_tsp.live.origin import origin_allowed
 from optimized_tsp.live.peer import Peer
-from optimized_tsp.live.protocol import RESET_EXTENSION, WRITE_EXTENSION
+from optimized_tsp.live.protocol import NUMBER_EXTENSION, RESET_EXTENSION, WRITE_EXTENSION
 from optimized_tsp.solvers.registry import find_solver
 
-__all__ = ["LIVE_PATHS", "LiveFeed", "OriginRefused"]
+__all__ = ["LIVE_PATHS", "FeedFull", "LiveFeed", "OriginRefused"]
 
 logger = structlog.get_logger(__name__)
 
@@ -34,6 +42,13 @@ class OriginRefused(ServiceError):
     status = 403
     code = "origin-refused"
     title = "Pages of other sites may not open the feed."
+
+
+class FeedFull(ServiceUnavailable):
+    """This process has as many clients as it may have files open, but for some it needs."""
+
+    code = "feed-full"
+    title = "There are as many clients as this process can serve."
 
 
 class LiveFeed:
@@ -58,7 +73,7 @@ class LiveFeed:
 
 async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
     extensions = websocket.scope["extensions"]
-    if not {RESET_EXTENSION, WRITE_EXTENSION} <= extensions.keys():
+    if not {RESET_EXTENSION, WRITE_EXTENSION, NUMBER_EXTENSION} <= extensions.keys():
         raise RuntimeError("the feed needs uvicorn with live.protocol.websocket_options()")
     state = websocket.app.state
     try:
@@ -77,7 +92,10 @@ async def _serve(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
 
 async def _refuse(websocket: WebSocket, error: ServiceError) -> None:
     """Answer the handshake with a problem document."""
-    document = problem_document(error) | {"instance": websocket.url.path}
+    path = websocket.url.path
+    say = logger.info if error.status < HTTPStatus.INTERNAL_SERVER_ERROR else logger.warning
+    say("feed_refused", path=path, status=error.status, code=error.code)
+    document = problem_document(error) | {"instance": path}
     await websocket.send_denial_response(
         Response(
             orjson.dumps(document),
@@ -89,7 +107,7 @@ async def _refuse(websocket: WebSocket, error: ServiceError) -> None:
 
 
 def _check(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
-    """Raise `ServiceError` for an unknown path, any query and pages of other sites."""
+    """Raise `ServiceError` for an unknown path, any query, pages of other sites, no room."""
     if solver is not None and find_solver(*solver) is None:
         name, version = solver
         raise NotFound(f"There is no solver {name} {version}; GET /solvers lists them.")
@@ -105,3 +123,5 @@ def _check(websocket: WebSocket, solver: tuple[str, str] | None) -> None:
     origin, host = websocket.headers.get("origin"), websocket.headers.get("host")
     if not origin_allowed(origin, host):
         raise OriginRefused(f"A page of {origin} may not connect to {host}.")
+    if is_reserved(websocket.scope["extensions"][NUMBER_EXTENSION]["number"]):
+        raise FeedFull("Try again later.")

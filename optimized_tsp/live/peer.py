@@ -36,6 +36,8 @@ class Peer:
         self._websocket = websocket
         self._reset = reset
         self._waiting_since: float | None = None
+        self.sent_away: int | str | None = None
+        """The close code, or "reset", if it was we who ended the connection."""
 
     async def accept(self) -> None:
         """Answer the handshake; raises `Gone`."""
@@ -70,7 +72,7 @@ class Peer:
             async with asyncio.timeout(STALLED_S):
                 await self._websocket.send_text(text)
         except TimeoutError:
-            self._reset()
+            self._cut()
             raise Gone from None
         except WebSocketDisconnect:
             raise Gone from None
@@ -91,6 +93,7 @@ class Peer:
         """
         if self._websocket.application_state is not WebSocketState.CONNECTED:
             return
+        self.sent_away = code
         deadline = (self._waiting_since or _now()) + (STALLED_S if within_s is None else within_s)
         try:
             async with asyncio.timeout_at(deadline):
@@ -98,9 +101,13 @@ class Peer:
                     await self._websocket.send_text(last_frame)
                 await self._websocket.close(code, reason)
         except TimeoutError:
-            self._reset()
+            self._cut()
         except WebSocketDisconnect:
             pass
+
+    def _cut(self) -> None:
+        self.sent_away = "reset"
+        self._reset()
 
 
 def _now() -> float:

@@ -7,6 +7,7 @@ behind the data. Only a reset ends that.
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
 from asyncio.transports import BaseTransport, Transport
@@ -22,6 +23,7 @@ from optimized_tsp.live.frames import error_frame, websocket_frame
 from optimized_tsp.live.messages import MAX_MESSAGE_BYTES
 
 __all__ = [
+    "NUMBER_EXTENSION",
     "RESET_EXTENSION",
     "WRITE_EXTENSION",
     "FeedProtocol",
@@ -34,6 +36,8 @@ RESET_EXTENSION = "optimized_tsp.reset"
 """The key in `scope["extensions"]` under which handlers find a function that resets."""
 WRITE_EXTENSION = "optimized_tsp.write"
 """The key under which they find the `Writer` of the connection."""
+NUMBER_EXTENSION = "optimized_tsp.number"
+"""The key under which they find which number its socket has among this process's open files."""
 
 _SEND_BUFFER_BYTES = 128 * 1024
 _UNANSWERED_MS = 25_000
@@ -115,11 +119,19 @@ class FeedProtocol(WebSocketsSansIOProtocol):
     """Bounded in memory and time, whatever the peer does or does not."""
 
     _refused_until: float | None = None
+    _number = -1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Uvicorn has two lines of its own for every connection; ours are `Connection`'s.
+        self.logger = self.conn.logger = logging.getLogger("websockets")
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
         self._writer = Writer(self.transport)
         peer: socket.socket | None = transport.get_extra_info("socket")
+        if peer is not None:
+            self._number = peer.fileno()
         if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
             # The kernel would buffer megabytes for somebody who reads nothing.
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -130,6 +142,7 @@ class FeedProtocol(WebSocketsSansIOProtocol):
         extensions: dict[str, dict[object, object]] = self.scope["extensions"] or {}
         extensions[RESET_EXTENSION] = {"reset": self.reset}
         extensions[WRITE_EXTENSION] = {"writer": self._writer}
+        extensions[NUMBER_EXTENSION] = {"number": self._number}
         await super().run_asgi()
 
     def _note_state(self) -> None:

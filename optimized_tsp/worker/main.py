@@ -54,7 +54,7 @@ def run(settings: Settings) -> None:
         authorities = trusted_authorities(settings.webhook_ca_file)
     except OSError as error:
         sys.exit(f"optimized-tsp: OPTIMIZED_TSP_WEBHOOK_CA_FILE cannot be used: {error}")
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.log_level)
     try:
         all_solvers()
         tracing = start_tracing(settings.traces_endpoint, service="optimized-tsp-worker")
