@@ -145,7 +145,8 @@ class Connection:
             await self._listen(tasks, stream, requests)
 
     async def _listen(self, tasks: asyncio.TaskGroup, stream: Stream, requests: Requests) -> Never:
-        logs = Logs(self._feed, self._services.waiters, stream.jobs, self._peer.send)
+        services = self._services
+        logs = Logs(services.database, services.waiters, stream.jobs, self._peer.send)
         # Whoever only sends never notices that the client has left: this always reads.
         while True:
             try:
