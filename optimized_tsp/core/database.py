@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import select
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,9 +10,9 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import URL, DateTime, MetaData, TextClause, Uuid, event, make_url
+from sqlalchemy import URL, DateTime, MetaData, NullPool, TextClause, Uuid, make_url
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -23,6 +21,7 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase
 
+from optimized_tsp.core.lost_connections import LostConnections
 from optimized_tsp.core.outages import lost_is_said
 
 __all__ = ["Base", "Database", "ReadSession", "WriteSession", "async_url"]
@@ -41,9 +40,6 @@ _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 35.0
 
 _SAID_BY_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-
-# Errors are always told of; that the peer sends nothing more has a name of its own on Linux.
-_HANGING_UP = getattr(select, "POLLRDHUP", 0)
 
 
 class Base(DeclarativeBase):
@@ -72,26 +68,6 @@ def async_url(url: str) -> URL:
 
 def _dumps(value: object) -> str:
     return orjson.dumps(value).decode()
-
-
-def _replace_if_closed(connection: Any, *_: object) -> None:
-    """Have the pool connect anew where Postgres ended an idle connection (it was restarted, ...).
-
-    SQLAlchemy's own `pool_pre_ping` asks Postgres instead: three round trips before every session.
-    """
-    driver = connection.driver_connection
-    if driver.is_closed() or _is_hung_up(driver._transport):  # noqa: SLF001 - there is no other way
-        raise DisconnectionError
-
-
-def _is_hung_up(transport: asyncio.Transport) -> bool:
-    """Whether the peer closed a connection that the event loop had no time to look at since."""
-    peer = transport.get_extra_info("socket")
-    if peer is None or peer.fileno() < 0:  # under TLS it is gone before the driver is told
-        return True
-    poll = select.poll()
-    poll.register(peer.fileno(), _HANGING_UP)
-    return bool(poll.poll(0))
 
 
 class _Row(asyncpg.Record):  # type: ignore[misc]  # it has no types
@@ -145,7 +121,17 @@ class Database:
                 },
             },
         )
-        event.listen(self.engine.sync_engine, "checkout", _replace_if_closed)
+        witness = create_async_engine(
+            async_url(url),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                "timeout": _CONNECT_TIMEOUT_S,
+                "command_timeout": _CONNECT_TIMEOUT_S,
+                "server_settings": {"application_name": f"{application_name} witness"},
+            },
+        )
+        self._lost = LostConnections(self.engine, witness)
         self._natives: dict[TextClause, _Native] = {}
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._reading = async_sessionmaker(
@@ -181,6 +167,7 @@ class Database:
     async def _alone(self, native: _Native, arguments: list[Any]) -> list[Any]:
         async with self.engine.connect() as connection:
             driver: Any = (await connection.get_raw_connection()).driver_connection
+            self._lost.waits(driver)
             try:
                 rows: list[Any] = await driver.fetch(native.sql, *arguments, record_class=_Row)
             except _SAID_BY_DRIVER as error:
@@ -194,8 +181,11 @@ class Database:
             except BaseException:
                 driver.terminate()  # whatever is under way there, nobody waits for it
                 raise
+            finally:
+                self._lost.answered(driver)
             return rows
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._lost.close()
         await self.engine.dispose()

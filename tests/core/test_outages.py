@@ -15,7 +15,8 @@ import uvloop
 from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 
-from optimized_tsp.core.database import Database, _is_hung_up
+from optimized_tsp.core.database import Database
+from optimized_tsp.core.lost_connections import is_hung_up
 from optimized_tsp.core.outages import is_outage, lost_is_said
 from optimized_tsp.embedded.identity import free_port
 from tests.webhooks.certificates import Authority, make_authority
@@ -213,11 +214,11 @@ async def _lose_under_tls(authority: Authority) -> None:
         *server.sockets[0].getsockname(), ssl=trust, server_hostname="db"
     )
     transport: Any = writer.transport
-    while not _is_hung_up(transport):
+    while not is_hung_up(transport):
         assert not reader.at_eof()
         await asyncio.sleep(0)
     while not reader.at_eof():
-        assert _is_hung_up(transport)
+        assert is_hung_up(transport)
         await asyncio.sleep(0)
     writer.close()
     server.close()

@@ -128,8 +128,12 @@ class FaultProxy:
         """
         self._call(self._flowing.clear if on else self._flowing.set)
 
-    def half_open(self) -> int:
-        """The server side is gone, the clients are not told: their bytes go nowhere for ever."""
+    def half_open(self, *, server_is_told: bool = True) -> int:
+        """The server side is gone, the clients are not told: their bytes go nowhere for ever.
+
+        `server_is_told`: that its clients are gone, as by a host that crashed and came back; else
+        nobody is, as by a firewall that forgot the flow.
+        """
         links = list(self._links)
 
         def forget() -> None:
@@ -137,7 +141,8 @@ class FaultProxy:
                 link.half_open = True
                 for task in link.tasks:
                     task.cancel()
-                link.server.transport.abort()
+                if server_is_told:
+                    link.server.transport.abort()
 
         self._call(forget)
         return len(links)
