@@ -18,11 +18,21 @@ __all__ = [
     "prune_solutions",
 ]
 
+# Of each job its first lines, so that what is left of a log never has a hole. Found job by job: in
+# the order of age, every step would sort all that is old.
 _PRUNE_LOGS = text(
     """
+    WITH of_jobs AS MATERIALIZED (
+        SELECT DISTINCT job_id FROM (
+            SELECT job_id FROM job_logs WHERE at < now() - CAST(:keep AS interval) LIMIT :limit
+        ) AS found
+    )
     DELETE FROM job_logs WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM job_logs
-        WHERE at < now() - CAST(:keep AS interval) LIMIT :limit
+        SELECT first_lines.ctid FROM of_jobs, LATERAL (
+            SELECT ctid FROM job_logs
+            WHERE job_id = of_jobs.job_id AND at < now() - CAST(:keep AS interval)
+            ORDER BY line LIMIT :limit
+        ) AS first_lines LIMIT :limit
     ))
     RETURNING line
     """
