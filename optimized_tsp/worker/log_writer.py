@@ -18,10 +18,14 @@ LOG_EVERY_S = 0.5
 class LogWriter:
     """Stores lines at most twice a second.
 
-    `store` takes lines and the number of the last line before them (`after`), and returns that of
-    the last line stored; `used_s` is the solving time of the job
-    before the solver began. A run that is over sooner
-    than that costs no transaction for its log: its lines are in `rest`, for the one that ends it.
+    A run that is over sooner than that costs no transaction for its log: its lines are in `rest`,
+    for the one that ends it.
+
+    Args:
+        store: takes lines and the number of the last line before them; returns that of the last
+            line stored.
+        used_s: the solving time of the job before the solver began.
+        after: the number of the last line that is stored already.
     """
 
     def __init__(
