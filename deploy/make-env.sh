@@ -36,6 +36,9 @@ OPTIMIZED_TSP_REDIS_PASSWORD=$(password)
 # Encrypts the secrets of webhooks in the database: a backup does not have them without this.
 OPTIMIZED_TSP_WEBHOOK_KEY=$(password)
 
+# What Prometheus sends to read /metrics: docs/containers.md, "Metrics".
+OPTIMIZED_TSP_METRICS_TOKEN=$(password)
+
 # Cores of one worker (there are two); not more than the machine has.
 OPTIMIZED_TSP_SOLVER_THREADS=$threads
 END

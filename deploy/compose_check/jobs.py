@@ -47,7 +47,10 @@ with connect("ws://127.0.0.1:8000/live", additional_headers=header) as feed:
 
 
 def refuses_strangers(trial: Trial) -> str:
-    """No call without a key, none with a wrong one, no other tenant's job, no foreign host name."""
+    """No call without a key, none with a wrong one, no other tenant's job, no foreign host name.
+
+    Metrics take their token and no key.
+    """
     stranger = trial.stranger
     trial.key = trial.create_key("compose-check")
     wrong = Service(stranger.url, trial.key[:-1] + ("0" if trial.key[-1] != "0" else "1"))
@@ -62,6 +65,10 @@ def refuses_strangers(trial: Trial) -> str:
     foreign = stranger.call("GET", "/healthz", headers={"Host": "evil.example"})
     require(foreign.status == 400, f"the host name evil.example was answered with {foreign}")
     require(stranger.call("GET", "/readyz").body["ready"], "not ready")
+    prometheus = Service(stranger.url, trial.stack.passwords()["OPTIMIZED_TSP_METRICS_TOKEN"])
+    for caller, status in ((stranger, 401), (trial.service, 401), (prometheus, 200)):
+        answer = caller.call("GET", "/metrics")
+        require(answer.status == status, f"/metrics was answered with {answer}")
     return ""
 
 

@@ -21,17 +21,17 @@ from optimized_tsp.jobs.waiting import Waiters
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.registry import UnfitSolver
 
-__all__ = ["run"]
+__all__ = ["FILES_FOR_ALL_CLIENTS", "run"]
 
 _STARTUP_FAILURE = 3  # uvicorn's own
-# For the 10,000 clients that one process serves, and for what else it has open beside them.
-_OPEN_FILES = 11_000
+FILES_FOR_ALL_CLIENTS = 11_000
+"""Open files for the 10,000 clients that one process serves, and what else it needs beside them."""
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     configure_logging(settings.log_format, settings.log_level)
-    raise_open_files(needed=_OPEN_FILES)
+    raise_open_files(needed=FILES_FOR_ALL_CLIENTS)
     try:
         app = create_app(settings)
     except (UnfitSolver, TracingUnavailable) as error:

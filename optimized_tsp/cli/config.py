@@ -39,7 +39,8 @@ def show_config(settings: Settings, *, as_json: bool) -> None:
 
 def _source(name: str) -> str:
     variable = f"{ENV_PREFIX}{name}".upper()
-    return f"environment: {variable}" if variable in map(str.upper, os.environ) else "default"
+    given = {name.upper() for name, value in os.environ.items() if value}  # empty is unset
+    return f"environment: {variable}" if variable in given else "default"
 
 
 def _plain(value: object) -> object:

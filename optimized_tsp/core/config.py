@@ -66,9 +66,14 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Settings, read from the environment once per process. Times are in seconds."""
 
-    # What was given is not shown in errors: it may be a password.
+    # What was given is not shown in errors: it may be a password. Empty counts as unset: compose
+    # passes on what its .env may not have.
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")

@@ -16,6 +16,13 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert (settings.port, settings.lease_s, settings.host) == (9001, 7.5, "127.0.0.1")
 
 
+def test_what_is_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = Settings()
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"OPTIMIZED_TSP_{name.upper()}", "")
+    assert Settings() == unset
+
+
 def test_one_server_of_yours_and_one_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTIMIZED_TSP_DATABASE_URL", "postgresql://u:p@127.0.0.1/db")
     with pytest.raises(ValueError, match="set both"):

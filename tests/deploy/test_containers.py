@@ -13,6 +13,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from optimized_tsp.api.server import FILES_FOR_ALL_CLIENTS
 from optimized_tsp.core.config import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +137,40 @@ def test_who_handles_webhooks_has_their_key_and_nobody_else() -> None:
     assert Settings(webhook_key=SecretStr("")).webhook_key is None
 
 
+def test_every_container_that_serves_clients_may_open_enough_files() -> None:
+    files = SERVICES["api"]["ulimits"]["nofile"]
+    assert files["soft"] == files["hard"] >= FILES_FOR_ALL_CLIENTS
+
+
+def test_metrics_can_be_had_with_the_token_of_the_env_file() -> None:
+    name = f"{ENV_PREFIX}METRICS_TOKEN"
+    assert SERVICES["api"]["environment"][name] == f"${{{name}:-}}"
+    having = {service for service in SERVICES if name in SERVICES[service].get("environment", {})}
+    assert having == {"api"}
+
+
+@pytest.mark.parametrize(
+    ("service", "settings"),
+    [
+        ("api", {"log_level", "traces_endpoint", "allowed_hosts"}),
+        (
+            "worker",
+            {"log_level", "traces_endpoint"}
+            | {name for name in Settings.model_fields if name.startswith("keep_")},
+        ),
+    ],
+)
+def test_what_operators_set_is_passed_on_and_is_the_default_where_it_is_not_set(
+    service: str, settings: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = SERVICES[service]["environment"]
+    for setting in settings:
+        name = f"{ENV_PREFIX}{setting.upper()}"
+        assert given[name] == f"${{{name}:-}}"
+        monkeypatch.setenv(name, "")  # as compose passes on what .env does not have
+    assert Settings() == Settings.model_construct()
+
+
 def test_init_sql_finds_its_file_and_its_passwords() -> None:
     postgres = SERVICES["postgres"]
     assert "./init.sql:/docker-entrypoint-initdb.d/init.sql:ro" in postgres["volumes"]
@@ -161,8 +196,12 @@ def test_make_env_makes_every_password_and_keeps_an_existing_file(tmp_path: Path
     assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in passwords.values())
     assert len(set(passwords.values())) == len(passwords) == 5
     assert int(made["OPTIMIZED_TSP_SOLVER_THREADS"]) >= 1
-    Settings(webhook_key=SecretStr(made["OPTIMIZED_TSP_WEBHOOK_KEY"]))
-    assert made["OPTIMIZED_TSP_WEBHOOK_KEY"] not in passwords.values()
+    secrets = {made[f"OPTIMIZED_TSP_{name}"] for name in ("WEBHOOK_KEY", "METRICS_TOKEN")}
+    Settings(
+        webhook_key=SecretStr(made["OPTIMIZED_TSP_WEBHOOK_KEY"]),
+        metrics_token=SecretStr(made["OPTIMIZED_TSP_METRICS_TOKEN"]),
+    )
+    assert len(secrets - set(passwords.values())) == 2
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = subprocess.run(command, check=False, capture_output=True, text=True)
     assert again.returncode == 1
