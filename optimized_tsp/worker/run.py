@@ -156,7 +156,7 @@ class JobRun:
     async def _tend(self) -> None:
         """Keep the lease and look for a cancel, at least every second; raises `LeaseLost`."""
         every_s = self._means.settings.lease_s / 3
-        pause_s, renewed_at = min(_SIGN_OF_LIFE_S, every_s), -inf
+        pause_s, renewed_at, failed = min(_SIGN_OF_LIFE_S, every_s), -inf, False
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -168,6 +168,7 @@ class JobRun:
                     await self._renew()
                     renewed_at = time.monotonic()
                 await self._stop_if_cancelled()
+                failed = False
             except LeaseLost:
                 if not self._closing:
                     raise
@@ -176,6 +177,9 @@ class JobRun:
                 if not is_outage(error):
                     raise
                 self._log.warning("database_unavailable", effect="solving on", error=repr(error))
+                if not failed:  # on another connection it may go at once
+                    pause_s = min(_SIGN_OF_LIFE_S, every_s)
+                failed = True
 
     async def _renew(self) -> None:
         async with self._means.database.write() as session:

@@ -24,6 +24,8 @@ from tests.faults.cluster import LEASE_S, READY_S, Cluster
 from tests.stack import is_gone
 
 _VICTIM_WITHIN_S = 10.0
+_LONG_OUTAGES = 0.25
+"""So many of the outages last longer than a lease."""
 
 Fault = Callable[[Cluster, random.Random], Awaitable[bool]]
 
@@ -158,9 +160,9 @@ async def repeat_ring(cluster: Cluster, _: random.Random) -> bool:
 
 
 async def restart_redis(cluster: Cluster, source: random.Random) -> bool:
-    """Redis dies and is back a moment later, empty."""
+    """Redis dies and is back a moment later, or after more than a lease, empty."""
     cluster.valkey.kill()
-    await asyncio.sleep(source.uniform(0, 2))
+    await asyncio.sleep(_outage_s(source, 0, 2))
     await cluster.restart(cluster.valkey)
     return True
 
@@ -198,9 +200,9 @@ async def restart_postgres(cluster: Cluster, _: random.Random) -> bool:
 
 
 async def stop_postgres(cluster: Cluster, source: random.Random) -> bool:
-    """Postgres is away for longer than requests wait."""
+    """Postgres is away for longer than requests wait, now and then for longer than a lease."""
     cluster.postgres.kill()
-    await asyncio.sleep(source.uniform(1, 5))
+    await asyncio.sleep(_outage_s(source, 1, 5))
     await cluster.restart(cluster.postgres)
     return True
 
@@ -243,6 +245,11 @@ async def swallow_postgres(cluster: Cluster, source: random.Random) -> bool:
     await asyncio.sleep(source.uniform(0.5, 3))
     cluster.postgres_proxy.swallow(on=False)
     return True
+
+
+async def half_open_postgres(cluster: Cluster, _: random.Random) -> bool:
+    """Postgres is gone behind connections that look alive."""
+    return cluster.postgres_proxy.half_open() > 0
 
 
 async def slow_postgres(cluster: Cluster, source: random.Random) -> bool:
@@ -288,6 +295,7 @@ FAULTS: dict[str, Fault] = {
         reset_before_commit,
         reset_after_commit,
         swallow_postgres,
+        half_open_postgres,
         slow_postgres,
         drip_redis,
     )
@@ -320,6 +328,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "reset_before_commit",
         "reset_after_commit",
         "swallow_postgres",
+        "half_open_postgres",
         "slow_postgres",
     ),
 }
@@ -340,6 +349,13 @@ async def inject(name: str, cluster: Cluster, source: random.Random) -> Injectio
     begin = datetime.now(UTC)
     hit = await FAULTS[name](cluster, source)
     return Injection(name, begin, datetime.now(UTC)) if hit else None
+
+
+def _outage_s(source: random.Random, least: float, most: float) -> float:
+    """How long a server stays away: mostly between these, now and then for one to two leases."""
+    if source.random() < _LONG_OUTAGES:
+        return source.uniform(1, 2) * LEASE_S
+    return source.uniform(least, most)
 
 
 async def _cut_commit(cluster: Cluster, source: random.Random, moment: str) -> bool:

@@ -88,16 +88,16 @@ async def outages(cluster: Cluster, seconds: float, progress: Progress) -> list[
             group.create_task(watcher.watch(lambda w: bool(last) and position_of(w) >= last[0]))
             job = await traffic.submit(http, odd("prove", gate=gate, timeout_s=600), ODD_PATH)
             await stories.until(job, lambda story: "incumbent" in story.types, READY_S)
-            begin = datetime.now(UTC)
-            wrong = []
-            for name, server, meanwhile in (
-                ("Redis", cluster.valkey, accepted_in(traffic)),
-                ("Postgres", cluster.postgres, refused_politely),
+            wrong, injections = [], []
+            for name, fault, server, meanwhile in (
+                ("Redis", "restart_redis", cluster.valkey, accepted_in(traffic)),
+                ("Postgres", "stop_postgres", cluster.postgres, refused_politely),
             ):
                 task = progress.add_task(f"{name} is away", total=None)
+                begin = datetime.now(UTC)
                 wrong += await away(cluster, server, seconds, meanwhile)
+                injections.append(Injection(fault, begin, datetime.now(UTC)))
                 progress.update(task, total=1, completed=1)
-            outage = Injection("stop_postgres", begin, datetime.now(UTC))
             gate.touch()
             await calm(cluster, database)
             last.append(await newest_position(database))
@@ -106,7 +106,7 @@ async def outages(cluster: Cluster, seconds: float, progress: Progress) -> list[
             wrong.append(f"the job that ran: {story.status}, {story.job.attempt} attempts")
         evidence = await read_evidence(database)
         witnesses = Witnesses(traffic, [watcher], hooks)
-        return wrong + judge(evidence, witnesses, [outage], cluster.logs()).wrong
+        return wrong + judge(evidence, witnesses, injections, cluster.logs()).wrong
     finally:
         await database.close()
 

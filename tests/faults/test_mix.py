@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.faults.proxy import FaultProxy
 from tests.stack import public_folder
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(300)
 async def test_no_job_event_or_webhook_is_lost_or_doubled_under_a_mix_of_all_faults() -> None:
     mix = Mix(seed=5, jobs=60, faults=24, without_fail=FAULTS)
 
@@ -48,6 +49,16 @@ async def test_the_proxy_does_to_connections_what_it_says() -> None:
             await asyncio.wait_for(_say(reader, writer), 0.3)
         proxy.swallow(on=False)
         assert await asyncio.wait_for(reader.readexactly(5), 5) == b"hello"
+        proxy.latency_s = 0.1
+        asked = time.monotonic()
+        assert await _say(reader, writer) == b"hello"
+        assert time.monotonic() - asked >= 0.2, "a tenth of a second there, and one back"
+        proxy.calm()
+        proxy.drip_bytes = 1
+        asked = time.monotonic()
+        assert await _say(reader, writer) == b"hello"
+        assert time.monotonic() - asked >= 4 * 0.02, "each letter waits for the one before it"
+        proxy.calm()
         proxy.half_open()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(_say(reader, writer), 0.3)
