@@ -110,6 +110,7 @@ def revoke(
 def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
     from sqlalchemy.exc import SQLAlchemyError
 
+    from optimized_tsp.cli.database_errors import reason_of
     from optimized_tsp.core.database import Database
 
     async def connected(url: str) -> Any:
@@ -129,7 +130,7 @@ def _run(work: Callable[[Database], Awaitable[Any]]) -> Any:
     try:
         return asyncio.run(connected(url))
     except (SQLAlchemyError, OSError) as error:
-        complain(f"the database does not do it: {str(error) or type(error).__name__}")
+        complain(f"the database does not do it: {reason_of(error)}")
         raise typer.Exit(ExitCode.UNREACHABLE) from None
 
 

@@ -23,6 +23,7 @@ APPLICATION_NAME = "tsp worker"
 
 _SILENCE_S = 30.0
 _TIMEOUT_S = 5.0
+_SAID_BY_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 _HEARD = """
     SELECT count(*) > 0
@@ -37,7 +38,7 @@ _HEARD = """
 async def heard_within(database_url: str, silence_s: float) -> bool:
     """Whether Postgres heard from a worker at this address in the last `silence_s` seconds.
 
-    Raises OSError, TimeoutError or asyncpg's errors when Postgres does not answer.
+    Raises OSError or asyncpg's errors when Postgres does not answer.
     """
     # Not the engine of core.database: importing SQLAlchemy is most of the cost of this program.
     address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
@@ -65,7 +66,7 @@ def main() -> int:
         return 1
     try:
         heard = asyncio.run(heard_within(settings.database_url.get_secret_value(), _SILENCE_S))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, *_SAID_BY_DRIVER) as error:
         sys.stderr.write(f"optimized-tsp: Postgres does not answer: {error!r}\n")
         return 1
     if not heard:

@@ -56,7 +56,8 @@ def test_what_died_is_started_again_whoever_hears_of_it(
     output: Callable[[], int], tmp_path: Path
 ) -> None:
     descriptor = output()
-    command = [sys.executable, "-c", SUPERVISE, tmp_path / "api.log", tmp_path / "started_again"]
+    files = [str(tmp_path / name) for name in ("api.log", "started_again")]
+    command = [sys.executable, "-c", SUPERVISE, *files]
     try:
         ended = subprocess.run(
             command, stdout=descriptor, stderr=descriptor, check=False, timeout=60

@@ -57,3 +57,12 @@ def test_without_postgres_the_check_fails_and_says_so(database: TestDatabase) ->
     assert check.returncode == 1
     assert "Postgres does not answer" in check.stderr
     assert database.identity.app_password not in check.stderr
+
+
+def test_a_postgres_that_is_not_the_one_asked_for_is_told_in_one_sentence(
+    database: TestDatabase,
+) -> None:
+    check = run_check(f"{database.url}?target_session_attrs=standby")
+    assert check.returncode == 1
+    assert "Postgres does not answer" in check.stderr
+    assert len(check.stderr.splitlines()) == 1
