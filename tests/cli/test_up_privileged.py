@@ -66,7 +66,7 @@ def run_and_disturb(up: Up) -> None:
         killed = up.process("/postgres -D")
         killed.kill()
         assert all_gone([killed])
-        assert wait_until(up.is_ready, timeout_s=15), up.said
+        assert wait_until(up.is_ready, timeout_s=60), up.said
         assert up.stop(signal.SIGINT) == 130
         up.start()
         assert up.status(job)

@@ -11,6 +11,7 @@ import pytest
 
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID, new_id
 from optimized_tsp.webhooks.shares import Shares
+from tests.crowding import crowding
 from tests.webhooks import receiver as strangers
 from tests.webhooks.conftest import Deliver, Outbox
 from tests.webhooks.receiver import answer, receiver
@@ -84,5 +85,5 @@ async def test_a_dead_server_with_a_url_for_each_job_keeps_nobody_waiting(
         await good.until(lambda good: len(good.received) == 4)
 
     # The others hang for a minute; a look at so many endpoints takes a slow machine its time.
-    assert max(request.at for request in good.received) - begun < 5
+    assert max(request.at for request in good.received) - begun < 5 * crowding(begun)
     assert bad.most_present == ALL // 2

@@ -247,9 +247,11 @@ async def test_a_cancel_while_the_worker_stops_is_obeyed(
     assert (await until_ended(job, within_s=5)).status is JobStatus.CANCELLED
 
 
-async def test_an_idle_worker_stops_at_once(fleet: RunningStack) -> None:
+async def test_an_idle_worker_stops_at_once(
+    fleet: RunningStack, submit: Submit, until_ended: Until
+) -> None:
     worker = fleet.start_worker()
-    assert wait_until(lambda: len(below(worker)) == 2, timeout_s=READY_TIMEOUT_S)
+    await until_ended(await submit("prove"), within_s=READY_TIMEOUT_S)  # it has begun by now
 
     with promised(2):
         worker.ask_to_stop()

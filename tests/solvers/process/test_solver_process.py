@@ -14,6 +14,7 @@ import pytest
 
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from optimized_tsp.solvers.process import ChildLimits, SolveRequest, SolverProcess
+from tests.crowding import crowding
 from tests.promises import promised
 from tests.solvers.process.conftest import Attempt, gone, until
 
@@ -176,7 +177,7 @@ async def test_a_big_instance_does_not_block_the_event_loop(attempt: Attempt) ->
 
     assert report.cost == 5
     assert len(ticks) > 20
-    assert max(later - tick for tick, later in pairwise(ticks)) < 0.3
+    assert max(later - tick for tick, later in pairwise(ticks)) < 0.3 * crowding(ticks[0])
 
 
 async def test_many_large_solutions_all_arrive(attempt: Attempt) -> None:
@@ -274,19 +275,14 @@ async def test_a_trivial_solve_takes_milliseconds_and_a_replacement_not_much_mor
         await runner.ready()
         await Attempt(runner).solve("prove")
 
-        begun = time.monotonic()
-        await Attempt(runner).solve("prove")
-        warm_s = time.monotonic() - begun
+        with promised(0.05):
+            await Attempt(runner).solve("prove")
 
         stopped = Attempt(runner)
         stopped.stop_at_first_progress()
         await stopped.solve("polite")
-        begun = time.monotonic()
-        await Attempt(runner).solve("prove")
-        replaced_s = time.monotonic() - begun
-
-    assert warm_s < 0.05
-    assert replaced_s < 0.5
+        with promised(0.5):
+            await Attempt(runner).solve("prove")
 
 
 async def test_the_registered_solvers_can_be_asked_for_by_name_only(runner: SolverProcess) -> None:
