@@ -7,7 +7,10 @@ Those of the whole installation come from Postgres and are the same on every rep
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from types import MappingProxyType
+from typing import NamedTuple
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -16,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+import optimized_tsp
 from optimized_tsp.api.request_metrics import RequestMetrics
 from optimized_tsp.core.config import Auth, Settings
 from optimized_tsp.core.errors import Unauthorized
@@ -31,6 +35,9 @@ from optimized_tsp.jobs.metrics import (
     queue_load,
 )
 from optimized_tsp.jobs.services import Services, ServicesDep
+from optimized_tsp.jobs.states import TERMINAL, JobStatus
+from optimized_tsp.solvers.contract import SolutionStatus
+from optimized_tsp.solvers.registry import all_solvers
 from optimized_tsp.webhooks.backlog import Backlog, find_backlog
 
 __all__ = ["metrics_router"]
@@ -40,21 +47,58 @@ logger = structlog.get_logger(__name__)
 metrics_router = APIRouter(tags=["health"])
 
 _SOLVER = ("solver", "version")
-_COUNTERS = {
-    "jobs_submitted": ("Jobs accepted.", _SOLVER),
-    "job_starts": ("Runs of jobs begun; more than jobs where some were begun again.", _SOLVER),
-    "jobs_ended": ("Jobs ended, by what became of them.", (*_SOLVER, "status", "solution_status")),
-    "solver_crashes": ("Solver processes that died in a solve.", _SOLVER),
-    "job_rescues": ("Jobs taken from workers that gave no sign of life.", ("status",)),
-    "webhook_attempts": ("Attempts to deliver a webhook, by their result.", ("result",)),
+
+
+class _Labels(NamedTuple):
+    """The labels of a metric: solver and version, if it has them, and others with their values."""
+
+    by_solver: bool = True
+    values: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*(_SOLVER if self.by_solver else ()), *self.values)
+
+    def known(self) -> Iterator[tuple[str, ...]]:
+        """Every series there can be: 0 until something happens, as `increase()` in Prometheus
+        does not see the first step of a series that was not there before."""
+        for solver in all_solvers() if self.by_solver else [()]:
+            for values in product(*self.values.values()):
+                yield (*solver, *values)
+
+    def of(self, total: Total) -> tuple[str, ...]:
+        found = dict(total.labels)
+        if "status" in found:  # workers of earlier versions wrote Submitted, not submitted
+            found["status"] = found["status"].lower()
+        return tuple(found.get(name, "") for name in self.names)
+
+
+_ENDS = {
+    "status": tuple(status.lower() for status in JobStatus if status in TERMINAL),
+    "solution_status": tuple(SolutionStatus),
 }
-_HISTOGRAMS: dict[str, tuple[str, tuple[float, ...], tuple[str, ...]]] = {
-    "job_wait_seconds": ("Seconds from submission to the first run.", WAIT_BUCKETS, _SOLVER),
-    "job_solve_seconds": ("Seconds of solving, over all runs.", SOLVE_BUCKETS, _SOLVER),
+_RESCUED = (JobStatus.SUBMITTED, JobStatus.FAILED, JobStatus.CANCELLED)
+_COUNTERS = {
+    "jobs_submitted": ("Jobs accepted.", _Labels()),
+    "job_starts": ("Runs of jobs begun; more than jobs where some were begun again.", _Labels()),
+    "jobs_ended": ("Jobs ended, by what became of them.", _Labels(values=_ENDS)),
+    "solver_crashes": ("Solver processes that died in a solve.", _Labels()),
+    "job_rescues": (
+        "Jobs taken from workers that gave no sign of life.",
+        _Labels(by_solver=False, values={"status": tuple(each.lower() for each in _RESCUED)}),
+    ),
+    "webhook_attempts": (
+        "Attempts to deliver a webhook, by their result.",
+        _Labels(by_solver=False, values={"result": ("delivered", "failed")}),
+    ),
+}
+_HISTOGRAMS = {
+    "job_wait_seconds": ("Seconds from submission to the first run.", WAIT_BUCKETS, _Labels()),
+    "job_solve_seconds": ("Seconds of solving, over all runs.", SOLVE_BUCKETS, _Labels()),
     "worker_event_loop_lag_seconds": (
         "How much later than asked for the event loop of a worker got to something.",
         LAG_BUCKETS,
-        (),
+        _Labels(by_solver=False),
     ),
 }
 
@@ -70,7 +114,8 @@ async def metrics(request: Request, services: ServicesDep) -> Response:
     _check_token(services.settings, bearer_key(request))
     own: RequestMetrics = request.app.state.request_metrics
     registry = CollectorRegistry()
-    registry.register(_Families([*own.registry.collect(), *await _of_installation(services)]))
+    families = [*own.registry.collect(), *await _of_process(services)]
+    registry.register(_Families([*families, *await _of_installation(services)]))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -91,6 +136,15 @@ class _Families(Collector):
         yield from self._families
 
 
+async def _of_process(services: Services) -> list[Metric]:
+    """What this process is, and whether Redis answers it."""
+    info = GaugeMetricFamily("optimized_tsp_info", "The version of this API.", labels=["version"])
+    info.add_metric([optimized_tsp.__version__], 1)
+    help_text = "Whether Redis answers this process."
+    up = float(await services.bus.ping())
+    return [info, GaugeMetricFamily("optimized_tsp_redis_up", help_text, up)]
+
+
 async def _of_installation(services: Services) -> list[Metric]:
     """Numbers from Postgres; when it is away, that alone."""
     up = GaugeMetricFamily("optimized_tsp_database_up", "Whether Postgres answers this process.")
@@ -109,7 +163,9 @@ async def _of_installation(services: Services) -> list[Metric]:
     return [up, *_gauges(load, backlog), *_counters(totals), *_histograms(totals)]
 
 
-def _gauges(load: list[QueueLoad], backlog: Backlog) -> Iterator[Metric]:
+def _gauges(found: list[QueueLoad], backlog: Backlog) -> Iterator[Metric]:
+    by_solver = {solver: QueueLoad(*solver, 0, 0, 0.0) for solver in all_solvers()}
+    load = [*(by_solver | {(one.solver, one.version): one for one in found}).values()]
     for name, help_text, values in (
         ("jobs_waiting", "Jobs that wait for a worker.", [one.waiting for one in load]),
         ("jobs_running", "Jobs that a worker holds.", [one.running for one in load]),
@@ -138,21 +194,23 @@ def _gauges(load: list[QueueLoad], backlog: Backlog) -> Iterator[Metric]:
 
 def _counters(totals: list[Total]) -> Iterator[Metric]:
     for name, (help_text, labels) in _COUNTERS.items():
-        family = CounterMetricFamily(f"optimized_tsp_{name}", help_text, labels=labels)
+        family = CounterMetricFamily(f"optimized_tsp_{name}", help_text, labels=labels.names)
+        series = dict.fromkeys(labels.known(), 0.0)
         for total in totals:
             if total.metric == name:
-                family.add_metric([total.labels.get(label, "") for label in labels], total.value)
+                series[labels.of(total)] = series.get(labels.of(total), 0.0) + total.value
+        for key, value in series.items():
+            family.add_metric(key, value)
         yield family
 
 
 def _histograms(totals: list[Total]) -> Iterator[Metric]:
     for name, (help_text, buckets, labels) in _HISTOGRAMS.items():
-        family = HistogramMetricFamily(f"optimized_tsp_{name}", help_text, labels=labels)
-        series: dict[tuple[str, ...], dict[str, float]] = {}
+        family = HistogramMetricFamily(f"optimized_tsp_{name}", help_text, labels=labels.names)
+        series: dict[tuple[str, ...], dict[str, float]] = {key: {} for key in labels.known()}
         for total in totals:
             if total.metric == name:
-                key = tuple(total.labels.get(label, "") for label in labels)
-                series.setdefault(key, {})[total.labels["le"]] = total.value
+                series.setdefault(labels.of(total), {})[total.labels["le"]] = total.value
         for key, found in series.items():
             family.add_metric(list(key), _cumulative(found, buckets), found.get(SUM, 0.0))
         yield family

@@ -103,7 +103,7 @@ def _count(tally: Tally, event: Row[Any]) -> None:
             tally.observe("job_wait_seconds", event.wait_s, WAIT_BUCKETS, **solver)
     elif kind in TERMINAL_EVENTS:
         outcome = event.solution_status or "unknown"
-        status = kind.removeprefix("job.")
+        status = kind.removeprefix("job.")  # as JobStatus has it, in small letters
         tally.count("jobs_ended", **solver, status=status, solution_status=outcome)
         if event.solve_s is not None:
             tally.observe("job_solve_seconds", event.solve_s, SOLVE_BUCKETS, **solver)
@@ -116,7 +116,7 @@ def count_crash(tally: Tally, solver: str, version: str) -> None:
 
 def count_rescue(tally: Tally, status: JobStatus) -> None:
     """A job was taken from a worker that gave no sign of life; `status` is what became of it."""
-    tally.count("job_rescues", status=status.value)
+    tally.count("job_rescues", status=status.lower())
 
 
 async def queue_load(session: ReadSession) -> list[QueueLoad]:

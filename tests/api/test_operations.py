@@ -12,10 +12,14 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+import optimized_tsp
 from optimized_tsp.api.app import create_app
 from optimized_tsp.core.config import Auth, Settings
 from optimized_tsp.core.totals import Tally
+from optimized_tsp.jobs.metrics import count_rescue
 from optimized_tsp.jobs.services import Services
+from optimized_tsp.jobs.states import JobStatus
+from optimized_tsp.solvers.registry import all_solvers
 from tests.api.conftest import JOBS, TRIANGLE
 from tests.api.test_events import run_job
 from tests.stack import Servers, TestDatabase
@@ -59,7 +63,7 @@ async def test_what_waits_and_what_became_of_jobs_is_counted_once_on_every_repli
     tsp = "solver=tsp,version=v1"
     assert before[f"jobs_waiting{{{tsp}}}"] == 1
     assert before[f"jobs_oldest_wait_seconds{{{tsp}}}"] > 0
-    assert f"jobs_waiting{{{tsp}}}" not in here
+    assert here[f"jobs_waiting{{{tsp}}}"] == here[f"jobs_oldest_wait_seconds{{{tsp}}}"] == 0
     for found in (here, there):
         assert found[f"jobs_submitted_total{{{tsp}}}"] == 2
         assert found[f"job_starts_total{{{tsp}}}"] == 1
@@ -80,6 +84,44 @@ async def test_what_waits_and_what_became_of_jobs_is_counted_once_on_every_repli
             ]
             == 1
         )
+
+
+async def test_every_series_is_there_before_anything_happens(
+    client: httpx.AsyncClient, app: FastAPI, database: TestDatabase, servers: Servers
+) -> None:
+    fresh = await scrape(client)
+    for name, version in all_solvers():
+        solver = f"solver={name},version={version}"
+        gauges = {"waiting": 0, "running": 0, "oldest_wait_seconds": 0}
+        assert gauges == {gauge: fresh[f"jobs_{gauge}{{{solver}}}"] for gauge in gauges}
+        for counter in ("jobs_submitted", "job_starts", "solver_crashes"):
+            assert fresh[f"{counter}_total{{{solver}}}"] == 0
+        for histogram in ("job_wait_seconds", "job_solve_seconds"):
+            assert fresh[f"{histogram}_bucket{{le=+Inf,{solver}}}"] == 0
+    for status in ("submitted", "failed", "cancelled"):
+        assert fresh[f"job_rescues_total{{status={status}}}"] == 0
+    assert fresh["webhook_attempts_total{result=failed}"] == 0
+    assert fresh[f"info{{version={optimized_tsp.__version__}}}"] == 1
+
+    # What happens then changes values, and adds no series
+    await client.post(JOBS, json=TRIANGLE)
+    await run_job(app)
+    tally = Tally()
+    for status in (JobStatus.SUBMITTED, JobStatus.FAILED, JobStatus.CANCELLED):
+        count_rescue(tally, status)
+    services: Services = app.state.services
+    await tally.write(services.database)
+    # A worker of the version before has another spelling
+    servers.run_sql(
+        "INSERT INTO metric_totals VALUES ('job_rescues', '{\"status\":\"Failed\"}', 2)",
+        database=database.name,
+    )
+    later = await scrape(client)
+
+    ours = {name for name in later if not name.startswith(("http_", "process_", "python_"))}
+    assert ours <= set(fresh)
+    assert later["job_rescues_total{status=failed}"] == 3
+    assert later["jobs_submitted_total{solver=tsp,version=v1}"] == 1
 
 
 async def test_counts_of_workers_add_up_whoever_wrote_them(
@@ -167,8 +209,18 @@ async def test_metrics_answer_without_a_database(settings: Settings) -> None:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             found = await scrape(client)
-    assert found["database_up{}"] == 0
+    assert (found["database_up{}"], found["redis_up{}"]) == (0, 1)
     assert "event_loop_lag_seconds_count{}" in found
+
+
+async def test_metrics_say_that_redis_is_away(settings: Settings) -> None:
+    nowhere = SecretStr("redis://127.0.0.1:9/0")
+    app = create_app(settings.model_copy(update={"redis_url": nowhere}))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            found = await scrape(client)
+    assert (found["database_up{}"], found["redis_up{}"]) == (1, 0)
 
 
 async def test_a_defect_is_not_taken_for_a_database_that_is_away(
