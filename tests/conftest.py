@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 import structlog
 
@@ -31,6 +32,10 @@ from optimized_tsp.embedded.folder import DataFolder
 from optimized_tsp.solvers.tsp import compile_kernels
 from tests.crowding import observed
 from tests.stack import RunningStack, Servers, TestDatabase, public_folder, stack_env
+
+# The same examples in every run; a machine that stands still for a moment is no defect.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 _WITH_WORKERS = {"servers", "cluster", "up"}
 """Fixtures that start workers, or what they need."""

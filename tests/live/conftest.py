@@ -33,6 +33,7 @@ from optimized_tsp.jobs.outcomes import Progress, save_progress
 from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.jobs.transitions import Happened, record
+from optimized_tsp.live import stream
 from optimized_tsp.live.feed import Feed
 from optimized_tsp.live.protocol import websocket_options
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -114,6 +115,12 @@ def start_server(database_url: str, redis_url: str) -> Iterator[StartServer]:
     for server in started:
         if not server.uvicorn.should_exit:
             server.stop()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who says nothing for a while because the machine is slow is not taken for a subscriber."""
+    monkeypatch.setattr(stream, "FIRST_MESSAGE_S", 10.0)
 
 
 @pytest.fixture

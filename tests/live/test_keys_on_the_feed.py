@@ -11,7 +11,7 @@ from optimized_tsp.core.api_keys import create_key, revoke_key
 from optimized_tsp.core.config import Auth
 from optimized_tsp.core.ids import new_id
 from optimized_tsp.jobs import caller
-from optimized_tsp.live import connection
+from optimized_tsp.live import connection, stream
 from tests.live.conftest import SUBMISSION, Client, Jobs, Server, StartServer, client_of, until
 from tests.live.test_delivery import refuse_connections
 from tests.live.test_origin import refused
@@ -83,8 +83,9 @@ async def test_a_browser_presents_its_key_in_the_first_message(server: Server, j
 
 
 async def test_who_presents_a_key_and_is_silent_gets_everything_since_then(
-    server: Server, jobs: Jobs
+    server: Server, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stream, "FIRST_MESSAGE_S", 1.0)
     tenant = new_id()
     async with client_of(server) as client:
         await client.send(type="auth", key=await key_of(jobs, tenant))
