@@ -200,14 +200,31 @@ def log(
     after: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="LINE", help="Only lines after this one.")
     ] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+    wait: Wait = None,
     url: Url = None,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document; with --follow one a line.")
+    ] = False,
 ) -> None:
-    """Print what a job's solver said; its lines count from 1."""
-    from optimized_tsp.cli.address import find_service
-    from optimized_tsp.cli.log import run_log
+    """Print what a job's solver said; its lines count from 1.
 
-    finish(lambda: run_log(find_service(url), task_id, after=after, as_json=as_json))
+    With --follow it ends with the job, and with the exit codes of `watch`; Ctrl-C only detaches.
+    """
+    from optimized_tsp.cli.address import find_service
+    from optimized_tsp.cli.log import run_follow_log, run_log
+
+    def work() -> ExitCode:
+        service = find_service(url)
+        if follow:
+            return run_follow_log(service, task_id, after=after, wait_s=wait, as_json=as_json)
+        if wait is not None:
+            raise CommandError("--wait needs --follow", ExitCode.USAGE)
+        return run_log(service, task_id, after=after, as_json=as_json)
+
+    finish(work)
 
 
 @client_app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -23,7 +23,7 @@ from optimized_tsp.cli.exit_codes import CommandError, ExitCode
 from optimized_tsp.events.types import TERMINAL_EVENTS
 from optimized_tsp.jobs.states import TERMINAL
 
-__all__ = ["Follower", "WaitTimedOut"]
+__all__ = ["FollowedLog", "Follower", "WaitTimedOut"]
 
 _OPEN_TIMEOUT_S = 10.0
 # How long a server that has gone may hold up our leaving.
@@ -49,6 +49,26 @@ class _Dropped(Exception):
     """The connection is not there any more; another one may be had."""
 
 
+class FollowedLog:
+    """The lines of a job's log behind line `after`: written to `out` as `text` has them, once each.
+
+    `after` goes on to the last one written.
+    """
+
+    def __init__(self, after: int, out: TextIO, text: Callable[[dict[str, Any]], str]) -> None:
+        self.after = after
+        self._out = out
+        self._text = text
+
+    def take(self, lines: Iterable[dict[str, Any]]) -> None:
+        """Take lines in order, of which some may have been there before."""
+        for line in lines:
+            if line["line"] > self.after:
+                self._out.write(self._text(line))
+                self.after = line["line"]
+        self._out.flush()
+
+
 class Follower:
     """Iterates over every event of a job once, in order, up to the one that ends it.
 
@@ -58,6 +78,8 @@ class Follower:
     Args:
         job: its status at the moment.
         wait_s: raise `WaitTimedOut` after so many seconds; None waits as long as it takes.
+        log: is told what the job's solver says meanwhile; not all of it when the job has ended.
+        again: the command that goes on, said when this gives up; None: `watch`.
     """
 
     def __init__(
@@ -68,12 +90,16 @@ class Follower:
         say: Callable[[str], None],
         wait_s: float | None = None,
         patience_s: float = _PATIENCE_S,
+        log: FollowedLog | None = None,
+        again: Callable[[], str] | None = None,
     ) -> None:
         self._service = service
         self._job = job
         self._say = say
         self._deadline = float("inf") if wait_s is None else _now() + wait_s
         self._patience_s = patience_s
+        self._log = log
+        self._again = again or (lambda: service.address.command(f"watch {job['task_id']}"))
         self._seq = 0
         self._cursor: str | None = None
         self._ended = False
@@ -139,9 +165,11 @@ class Follower:
             raise _Dropped(str(error) or type(error).__name__) from None
 
     def _subscribe(self, socket: ClientConnection) -> dict[str, Any]:
-        wanted = {"type": "subscribe", "task_id": self._job["task_id"]}
+        wanted: dict[str, Any] = {"type": "subscribe", "task_id": self._job["task_id"]}
         if self._cursor is not None:
             wanted["after"] = self._cursor
+        if self._log is not None:
+            wanted |= {"log": True, "log_after": self._log.after}
         socket.send(orjson.dumps(wanted).decode())
         while True:
             frame = self._receive(socket)
@@ -158,6 +186,8 @@ class Follower:
             raise _Dropped(f"nothing was heard for {_SILENCE_S:g} s") from None
         if frame.get("type") == "ping":
             socket.send('{"type":"pong"}')
+        elif frame.get("type") == "log" and self._log is not None:
+            self._log.take(frame["lines"])
         elif frame.get("type") == "error":
             problem = frame["error"]
             if problem["status"] >= _SERVER_ERROR:
@@ -178,17 +208,13 @@ class Follower:
             self._pauses = backoff()
             self._say(f"the connection is lost ({reason}); trying again ...")
         elif now - self._dropped_at > self._patience_s:
-            raise Unreachable(f"no connection ({reason}). Watch again with: {self._again}")
+            raise Unreachable(f"no connection ({reason}). Watch again with: {self._again()}")
         time.sleep(max(0.0, min(next(self._pauses), self._deadline - now)))
         self._check_deadline()
 
     def _check_deadline(self) -> None:
         if _now() >= self._deadline:
-            raise WaitTimedOut(self._again)
-
-    @property
-    def _again(self) -> str:
-        return self._service.address.command(f"watch {self._job['task_id']}")
+            raise WaitTimedOut(self._again())
 
 
 def _now() -> float:

@@ -79,7 +79,7 @@ def _stay(service: Service, job: Job, order: Order, *, as_json: bool) -> ExitCod
     try:
         end = watch_to_end(service, job, wait_s=order.wait_s, quiet=quiet)
     except KeyboardInterrupt:
-        return detached(service.address, job["task_id"])
+        return detached(service.address.command(f"watch {job['task_id']}"))
     except WaitTimedOut:
         if as_json:
             _print_json(service.job(job_path(job)))

@@ -40,7 +40,7 @@ def run_watch(address: Address, task_id: UUID, *, wait_s: float | None, as_json:
                 end = watch_to_end(service, job, wait_s=wait_s)
                 sys.stdout.write("\n".join(summary(service, end)) + "\n")
     except KeyboardInterrupt:
-        return detached(address, task_id)
+        return detached(address.command(f"watch {task_id}"))
     return end_code(end)
 
 
@@ -72,9 +72,8 @@ def watch_to_end(
     return end
 
 
-def detached(address: Address, task_id: object) -> ExitCode:
-    """Say how to go on watching after Ctrl-C."""
-    again = address.command(f"watch {task_id}")
+def detached(again: str) -> ExitCode:
+    """Say after Ctrl-C by which command to go on watching."""
     complain(f"detached, the job goes on. Watch it again with: {again}")
     return ExitCode.INTERRUPTED
 

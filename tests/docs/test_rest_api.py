@@ -64,6 +64,28 @@ async def test_the_error_shown_is_what_the_service_says(running_stack: RunningSt
     assert answer.json() == orjson.loads(example)
 
 
+async def test_events_and_logs_look_as_they_are_shown(running_stack: RunningStack) -> None:
+    (log,) = re.findall(r"```json log\n(.*?)```", PAGE, re.DOTALL)
+    ((names, event),) = re.findall(r"```\n((?:id|event).*?)data: (.*?)\n```", PAGE, re.DOTALL)
+    async with httpx.AsyncClient(base_url=running_stack.base_url) as client:
+        job = await client.post(
+            "/tsp_solver/v1/jobs",
+            json={"tsp_instance": {"matrix": [[None, 1, 9], [9, None, 2], [3, 9, None]]}},
+            headers={"Prefer": "wait=30"},
+        )
+        url = f"/tsp_solver/v1/jobs/{job.json()['task_id']}"
+        said = (await client.get(f"{url}/log")).json()
+        stream = await client.get(f"{url}/events", headers={"Accept": "text/event-stream"})
+    shown = orjson.loads(log)
+    assert said.keys() == shown.keys()
+    assert said["lines"][0].keys() == shown["lines"][0].keys()
+    first = stream.text.split("\n\n")[0].splitlines()
+    assert [line.split(": ")[0] for line in [*names.splitlines(), "data: "]] == [
+        line.split(": ")[0] for line in first
+    ]
+    assert orjson.loads(first[-1].removeprefix("data: ")).keys() == orjson.loads(event).keys()
+
+
 def test_the_example_runs_from_a_problem_to_a_tour(
     running_stack: RunningStack, tmp_path: Path
 ) -> None:
