@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from tests.faults.proxy import FaultProxy
 from tests.promises import promised
 
 NOTICED_S = 3.0
+# "BackendKeyData" of Postgres' protocol: the process number, and a secret.
+_KEY_DATA = re.compile(rb"(K\0\0\0\x0c).{4}", re.DOTALL)
 PID = text("SELECT pg_backend_pid() AS pid")
 
 
@@ -163,6 +166,45 @@ async def test_a_postgres_that_cannot_be_asked_is_waited_for(
     proxy.swallow(on=False)
 
     await reading
+
+
+async def test_process_numbers_of_a_pooler_that_mean_nothing_end_nothing(database_url: str) -> None:
+    async with _pooler(database_url) as url:
+        db = Database(url, application_name="tests")
+        async with db.write() as session:
+            assert await sleep(session, 2.5) == 2.5
+        await db.close()
+
+
+@asynccontextmanager
+async def _pooler(url: str) -> AsyncIterator[str]:
+    """A way to Postgres on which every connection is said to be of process 1."""
+    there = make_url(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, questions = await asyncio.open_connection(there.host, there.port)
+        with closing(questions):
+            asking = asyncio.create_task(_pass_on(reader, questions))
+            with closing(writer):  # the driver waits for that
+                await _pass_on(answers, writer)
+            await asking
+
+    served: list[asyncio.Task[None]] = []
+    server = await asyncio.start_server(
+        lambda *both: served.append(asyncio.create_task(serve(*both))), "127.0.0.1", 0
+    )
+    here = there.set(port=server.sockets[0].getsockname()[1])
+    try:
+        yield here.render_as_string(hide_password=False)
+    finally:
+        server.close()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*served)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(_KEY_DATA.sub(rb"\g<1>\000\000\000\001", data))
 
 
 @pytest.mark.parametrize("loop", [asyncio.run, uvloop.run])
