@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import orjson
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
@@ -21,6 +21,10 @@ from optimized_tsp.jobs.outcomes import Progress
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
 from tests.api.conftest import JOBS, TRIANGLE
 
+_STORED_BY = text(
+    "SELECT jobs.xmin AS job, instances.xmin AS instance, submitted_at, events.at AS event_at"
+    " FROM jobs JOIN instances ON digest = instance_digest JOIN events ON job_id = jobs.id"
+)
 TOUR = {"node_order": [0, 1, 2], "cost": 6}
 
 
@@ -73,7 +77,12 @@ async def test_a_submission_is_stored_before_it_is_answered(
     async with db.read() as session:
         assert await session.scalar(select(func.count()).select_from(Job)) == 1
         event = (await session.scalars(select(Event))).one()
+        stored_by = (await session.execute(_STORED_BY)).one()
     assert (event.seq, event.type) == (1, "job.submitted")
+    # All three have the number of one transaction; the event, which is given its place in the feed
+    # by another one, has its time.
+    assert stored_by.job == stored_by.instance
+    assert stored_by.event_at == stored_by.submitted_at
 
 
 async def test_the_same_instance_is_stored_once(client: httpx.AsyncClient, db: Database) -> None:

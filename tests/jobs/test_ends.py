@@ -67,6 +67,23 @@ async def test_both_ways_of_ending_a_job_store_the_same(db: Database, submit: Su
     assert (await event_types(db, other))[2:] == [EventType.INCUMBENT, EventType.COMPLETED]
 
 
+async def test_the_end_its_answer_and_its_event_are_one_transaction(
+    db: Database, submit: Submit
+) -> None:
+    job_id = await submit()
+
+    await finish_and_claim(db, await claim(db), answer(), first=Progress(TOUR, 3, 0.1))
+
+    async with db.read() as session:
+        query = text(
+            "SELECT jobs.xmin = solutions.xmin AS answered, events.xmin = jobs.xmin AS told"
+            " FROM jobs JOIN solutions ON job_id = jobs.id JOIN events ON events.job_id = jobs.id"
+            " WHERE jobs.id = :id ORDER BY seq DESC LIMIT 1"
+        )
+        row = (await session.execute(query, {"id": job_id})).one()
+    assert (row.answered, row.told) == (True, True)
+
+
 async def test_the_next_job_is_claimed_with_the_end(db: Database, submit: Submit) -> None:
     one, other = await submit(), await submit()
 

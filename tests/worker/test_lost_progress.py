@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
+from sqlalchemy import select
 
 from optimized_tsp.core.database import Database
 from optimized_tsp.embedded.process import Process
+from optimized_tsp.jobs.models import LogLine
 from tests.crowding import crowding
 from tests.stack import RunningStack
 from tests.worker.conftest import Story, Submit, Until, below, restart, tell
@@ -37,6 +41,15 @@ def kept_cost(story: Story) -> int:
         if event.type == "job.incumbent" and starts == 1:
             costs.append(int(event.data["cost"]))
     return min(costs)
+
+
+async def logged_cost(db: Database, job: UUID) -> int:
+    """The best that the log of the first run tells of."""
+    query = select(LogLine.message).where(LogLine.job_id == job, LogLine.attempt == 1)
+    async with db.read() as session:
+        said = (await session.scalars(query.order_by(LogLine.line))).all()
+    costs = [re.match(r"Better solution: cost (\d+)", message) for message in said]
+    return min(int(cost[1]) for cost in costs if cost)
 
 
 def lost_s(notes: list[tuple[float, int]], killed_at: float, kept: int) -> float:
@@ -70,6 +83,7 @@ async def test_at_most_a_second_of_progress_is_lost_with_a_kill(
     fleet: RunningStack,
     submit: Submit,
     until: Until,
+    db: Database,
     tmp_path: Path,
     kill: Callable[[Process], None],
 ) -> None:
@@ -83,8 +97,8 @@ async def test_at_most_a_second_of_progress_is_lost_with_a_kill(
         fleet.start_worker()
     story = await until(job, lambda story: story.types.count("started") == 2)
 
-    lost = lost_s(notes_of(notes), killed_at, kept_cost(story))
-    assert lost <= LOST_AT_MOST_S * crowding(begun)
+    for kept in (kept_cost(story), await logged_cost(db, job)):
+        assert lost_s(notes_of(notes), killed_at, kept) <= LOST_AT_MOST_S * crowding(begun)
 
 
 async def test_at_most_a_second_is_lost_when_postgres_and_the_worker_die_together(
