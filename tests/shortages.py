@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ _MORE_THAN_ALL_ADDRESSES = 2**47
 @contextmanager
 def no_more_files() -> Iterator[None]:
     """Nothing can be opened: no file, no socket, no pipe (EMFILE)."""
-    with _limited(resource.RLIMIT_NOFILE, 0):
+    next_one = os.dup(0)
+    os.close(next_one)
+    # Not 0: what is open is to work as before, and poll() is not asked of more than the limit.
+    with _limited(resource.RLIMIT_NOFILE, next_one):
         yield
 
 
