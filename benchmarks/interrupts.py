@@ -33,9 +33,10 @@ import asyncpg
 import httpx
 import psutil
 
+from benchmarks.processes import our_up, workers_of
 from benchmarks.service import JOBS, service
 from benchmarks.solvers import naive_stop_s
-from benchmarks.throughput import our_up, percentile, workers_of
+from benchmarks.throughput import percentile
 from optimized_tsp.core.config import Settings
 from optimized_tsp.solvers.tsp import TspInstance
 

@@ -3,8 +3,9 @@
 Also the last part of `make bench-throughput`. Each list is asked for in turn, over one connection,
 twice: right after all the jobs came at once, when Postgres knows nothing of them yet (its
 statistics are of a nearly empty table), and after VACUUM, ANALYZE and CHECKPOINT, as in a service
-that has grown. The floor is one job by its id. The baseline is the page in SQL without an index,
-and with an index but by OFFSET.
+that has grown. The floor is one job by its id. Then many more jobs come that wait, and lists of
+those are asked for, in the same two states. The baseline is the page in SQL without an index, with
+an index but by OFFSET, and with places in the queue by counting all that wait.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
 
 from benchmarks.load import send_all
+from benchmarks.processes import our_up, sleeping, workers_of
 from benchmarks.service import JOBS, TRIVIAL, service
 from optimized_tsp.core.pagination import encode_cursor
 from optimized_tsp.embedded.identity import Identity
@@ -55,6 +58,31 @@ INSERT INTO solutions (job_id, cost, lower_bound, gap, first_gap, node_order, fi
 SELECT id, 7, 7, 0, 0, '{0, 1, 2}', true FROM jobs WHERE status = 'Completed'
 ON CONFLICT DO NOTHING
 """
+# As many within the last hour, by ids in the order of their coming (version 7, RFC 9562), of a
+# hundred callers; one in a thousand has a tag.
+_WAITING = """
+INSERT INTO jobs (id, tenant_id, solver, version, status, tags, parameters, timeout_s,
+                  instance_digest, submitted_at, last_seq)
+SELECT CAST(lpad(to_hex(CAST(extract(epoch FROM at) * 1000 AS bigint)), 12, '0')
+            || '7' || left(md5(CAST(n AS text)), 3) || '8' || right(md5(CAST(n AS text)), 15)
+            AS uuid),
+       CASE WHEN n % 100 = 1 THEN gen_random_uuid() ELSE job.tenant_id END,
+       job.solver, job.version, 'Submitted',
+       CASE WHEN n % 1000 = 7 THEN '{"team": "patient"}'::jsonb ELSE '{}' END,
+       job.parameters, job.timeout_s, job.instance_digest, at, 1
+FROM (SELECT * FROM jobs LIMIT 1) AS job, generate_series(1, $1::int) AS n,
+     LATERAL (SELECT now() - ($1::int - n) * interval '1 hour' / $1::int) AS moment (at)
+"""
+_COUNTED = """
+WITH page AS MATERIALIZED (
+    SELECT * FROM jobs
+    WHERE tenant_id = (SELECT tenant_id FROM jobs LIMIT 1) AND solver = 'tsp' AND version = 'v1'
+    ORDER BY submitted_at DESC, id DESC LIMIT 51
+), queue AS MATERIALIZED (
+    SELECT id, row_number() OVER (ORDER BY id) AS place FROM jobs WHERE status = 'Submitted'
+)
+SELECT * FROM page LEFT JOIN queue USING (id)
+"""
 _BASELINE = """
 SELECT * FROM jobs
 WHERE tenant_id = (SELECT tenant_id FROM jobs LIMIT 1) AND solver = 'tsp' AND version = 'v1'
@@ -70,13 +98,17 @@ class Listed:
     """Milliseconds by name: of each list without statistics and with them, and of SQL."""
 
     jobs: int
+    waiting: int
     fresh: dict[str, list[float]]
     settled: dict[str, list[float]]
     baseline: dict[str, list[float]]
 
 
-async def measure_lists(running: dict[str, Any], many: int, repeats: int) -> Listed:
-    """Add `many` jobs to a running service that has one at least, and list them."""
+async def measure_lists(running: dict[str, Any], many: int, waiting: int, repeats: int) -> Listed:
+    """Add `many` jobs to a running service that has one at least, and list them.
+
+    Then `waiting` more that wait, and list those. The workers have to sleep.
+    """
     connection = await asyncpg.connect(running["database_url"])
     try:
         some_id = await connection.fetchval("SELECT id FROM jobs LIMIT 1")
@@ -90,7 +122,16 @@ async def measure_lists(running: dict[str, Any], many: int, repeats: int) -> Lis
         fresh = await _ask(running["base_url"], paths, repeats)
         await _settle(running)
         settled = await _ask(running["base_url"], paths, repeats)
-        return Listed(many, fresh, settled, await _baseline(connection))
+        baseline = await _baseline(connection)
+        await connection.execute("RESET ALL")
+        await connection.execute(_WAITING, waiting, timeout=_PATIENCE_S)
+        last = "SELECT id FROM jobs WHERE status = 'Submitted' ORDER BY id DESC LIMIT 1"
+        paths = _waiting_paths(await connection.fetchval(last))
+        fresh |= await _ask(running["base_url"], paths, repeats)
+        await _settle(running)
+        settled |= await _ask(running["base_url"], paths, repeats)
+        baseline["the newest, by counting what waits"] = await _time_sql(connection, _COUNTED)
+        return Listed(many, waiting, fresh, settled, baseline)
     finally:
         await connection.close()
 
@@ -119,6 +160,17 @@ def _lists(deep: str) -> dict[str, str]:
         "tag half, long ago": f"&tag=team:common&submitted_before={long_ago}",
         "status few, long ago": f"&status=Failed&submitted_before={long_ago}",
     }
+
+
+def _waiting_paths(last_id: UUID) -> dict[str, str]:
+    """What shows jobs that wait, by what it shows."""
+    queries = {
+        "the newest": "",
+        "status": "&status=Submitted",
+        "tag, all over the queue": "&tag=team:patient",
+    }
+    paths = {f"waiting: {name}": f"{JOBS}?limit={_PAGE}{query}" for name, query in queries.items()}
+    return {"waiting: the last by its id": f"{JOBS}/{last_id}"} | paths
 
 
 async def _ask(base_url: str, paths: dict[str, str], repeats: int) -> dict[str, list[float]]:
@@ -165,6 +217,7 @@ async def _time_sql(connection: asyncpg.Connection, query: str, repeats: int = 2
 def print_lists(listed: Listed) -> None:
     """A table for people."""
     print(f"GET /jobs, {_PAGE} of {listed.jobs} jobs{'':9}{'no statistics':>20}{'settled':>20}")
+    print(f'("waiting": when {listed.waiting} more wait)')
     print(f"{'milliseconds':36}{'p50':>10}{'p95':>10}{'p50':>10}{'p95':>10}")
     for name, settled in listed.settled.items():
         cells = (*_quantiles(listed.fresh[name]), *_quantiles(settled))
@@ -181,12 +234,19 @@ def _quantiles(times: list[float]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--waiting", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=200)
     arguments = parser.parse_args()
     with service(workers=1) as running:
-        answer = httpx.post(f"{running['base_url']}{JOBS}", json=TRIVIAL, timeout=30)
-        answer.raise_for_status()
-        print_lists(asyncio.run(measure_lists(running, arguments.many, arguments.repeats)))
+        headers = {"Prefer": "wait=30"}  # its worker is to be done with it
+        answer = httpx.post(
+            f"{running['base_url']}{JOBS}", json=TRIVIAL, headers=headers, timeout=60
+        )
+        if answer.status_code != httpx.codes.OK:
+            raise SystemExit(f"the first job did not end: {answer.text}")
+        with sleeping(workers_of(our_up())):
+            measured = measure_lists(running, arguments.many, arguments.waiting, arguments.repeats)
+            print_lists(asyncio.run(measured))
 
 
 if __name__ == "__main__":

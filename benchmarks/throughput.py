@@ -3,7 +3,8 @@
 Starts the whole service (one API, two workers) in a folder of its own and measures, one after the
 other: the CPU that everything uses when nothing happens, submissions a second with sleeping
 workers, the same with an `Idempotency-Key` each and while Redis stands still, the drain of what was
-submitted, and `GET /jobs` over very many jobs (`benchmarks.lists`). The baseline of submissions is
+submitted, `GET /jobs` over very many jobs (`benchmarks.lists`), and submissions behind the queue
+that is long then. The baseline of submissions is
 the same service with a transaction for every request (`OPTIMIZED_TSP_SUBMIT_BATCH=1`), that of the
 drain stock Dramatiq on the same Valkey, whose actor stores and solves nothing, that of the idle
 service its servers alone (`benchmarks.baselines`).
@@ -19,7 +20,6 @@ import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,6 +29,7 @@ import psutil
 from benchmarks.baselines import bare_servers, stock_drain
 from benchmarks.lists import measure_lists, print_lists
 from benchmarks.load import post_request, send_all
+from benchmarks.processes import our_up, redis_of, sleeping, workers_of
 from benchmarks.service import JOBS, service
 
 _IDLE_S = 30.0
@@ -49,26 +50,6 @@ def bodies(count: int) -> Iterator[bytes]:
     for number in itertools.islice(itertools.count(1), count):
         matrix = [[None, 1, 9], [9, None, number], [3, 9, None]]
         yield json.dumps({"tsp_instance": {"matrix": matrix}}).encode()
-
-
-@contextmanager
-def sleeping(processes: list[psutil.Process]) -> Iterator[None]:
-    """Processes stand still."""
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.resume()
-
-
-def workers_of(up: psutil.Process) -> list[psutil.Process]:
-    return [process for process in up.children(recursive=True) if "worker" in process.cmdline()]
-
-
-def redis_of(up: psutil.Process) -> list[psutil.Process]:
-    return [p for p in up.children(recursive=True) if "valkey" in p.cmdline()[0]]
 
 
 def submit(base_url: str, jobs: int, *, keys: bool = False) -> Measured:
@@ -117,11 +98,6 @@ def _cpu_s(roots: Sequence[psutil.Process]) -> float:
     return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
 
 
-def our_up() -> psutil.Process:
-    """The supervisor that this process started."""
-    return next(p for p in psutil.Process().children() if "up" in p.cmdline())
-
-
 def print_submissions(*rows: tuple[str, Measured, Measured]) -> None:
     """Rows of a name, what was measured, and its baseline."""
     head = f"submissions, {_CONNECTIONS} connections"
@@ -136,6 +112,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=3_000)
     parser.add_argument("--drained", type=int, default=2_000)
     parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--waiting", type=int, default=100_000)
     arguments = parser.parse_args()
     os.environ["OPTIMIZED_TSP_SUBMIT_BATCH"] = "1"
     with service(workers=1) as running, sleeping(workers_of(our_up())):
@@ -157,13 +134,16 @@ def main() -> None:
             submit(running["base_url"], arguments.drained)
         drained = asyncio.run(drain(running["database_url"]))
         stock = stock_drain(running["redis_url"], arguments.drained, workers=2)
-        listed = asyncio.run(measure_lists(running, arguments.many, 200))
+        with sleeping(workers_of(up)):
+            listed = asyncio.run(measure_lists(running, arguments.many, arguments.waiting, 200))
+            deep = submit(running["base_url"], arguments.jobs)
     print_submissions(
         ("a transaction each (baseline)", baseline, baseline),
         ("the same, with keys (baseline)", keyed_baseline, keyed_baseline),
         ("optimized-tsp", ours, baseline),
         ("optimized-tsp, with keys", keyed, keyed_baseline),
         ("optimized-tsp, Redis stands still", deaf, baseline),
+        (f"optimized-tsp, {arguments.waiting} wait", deep, baseline),
     )
     print(f"{f'drain of {arguments.drained} trivial jobs, 2 workers':36}{'a second':>10}")
     print(f"{'stock Dramatiq (baseline)':36}{stock:10.0f}")

@@ -126,7 +126,10 @@ class JobView(BaseModel):
     cost: int | None = Field(description="Of the best solution so far.")
     lower_bound: int | None = Field(description="Proven on the full problem.")
     gap: float | None = Field(description="(cost - lower_bound) / cost, a fraction.")
-    queue_position: int | None = Field(description="1 is next; null when it does not wait.")
+    queue_position: int | None = Field(
+        description="1 is next; null when it does not wait. Far back in a long queue jobs that left"
+        " it in the last seconds may still be counted."
+    )
     attempt: int = Field(description="How often a worker took the job, give-backs not counted.")
     error: str | None
     cancel_requested: bool
