@@ -43,6 +43,14 @@ def test_json_is_one_array_of_objects(cli: Cli, filled: list[str]) -> None:
     assert cli.run("report", "reporting.jobs", "--format", "json").out == ended.out
 
 
+def test_the_curve_of_costs_and_bounds_is_a_report(cli: Cli, filled: list[str]) -> None:
+    ended = cli.run("report", "incumbents", "--all", "--json")
+
+    assert ended.code == 0
+    assert {row["task_id"] for row in ended.json} == set(filled)
+    assert {row["cost"] for row in ended.json if row["cost"] is not None} == {6}
+
+
 def test_csv_can_be_read_back(cli: Cli) -> None:
     ended = cli.run("report", "jobs", "--format", "csv")
 
@@ -90,7 +98,7 @@ def test_an_unknown_report_is_answered_with_those_there_are(cli: Cli) -> None:
     ended = cli.run("report", "sales; DROP TABLE jobs")
 
     assert ended.code == 2
-    assert "there is no report 'sales; DROP TABLE jobs'; there are: jobs" in ended.err
+    assert "there is no report 'sales; DROP TABLE jobs'; there are: incumbents, jobs" in ended.err
 
 
 def test_without_a_database_it_says_what_to_do(cli: Cli) -> None:

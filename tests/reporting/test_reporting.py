@@ -1,9 +1,11 @@
-"""The schema, its roles and its first view, as an analyst and a database administrator see them."""
+"""The schema, its roles and its views, as an analyst and a database administrator see them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,11 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from optimized_tsp.core.config import Settings
 from optimized_tsp.core.database import Database
 from optimized_tsp.core.ids import DEFAULT_TENANT_ID
+from optimized_tsp.jobs import leases
+from optimized_tsp.jobs.outcomes import Progress, save_progress
 from optimized_tsp.jobs.storing import NewJob, store_job
 from optimized_tsp.jobs.submission import parse_submission
 from optimized_tsp.reporting.migrate import run_migrations
 from optimized_tsp.solvers.tsp import TspSolver
 from tests.stack import TestDatabase
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reporting.md").read_text(encoding="utf-8")
 
 
 @asynccontextmanager
@@ -59,10 +65,56 @@ async def test_an_analyst_reads_every_job_as_columns(
     assert (row.wait_s, row.cost, row.attempt) == (None, None, 0)
 
 
+async def test_an_analyst_reads_the_curve_of_every_job(
+    database: TestDatabase, submit: Callable[[], Awaitable[None]]
+) -> None:
+    await submit()
+    db = Database(database.url, application_name="tests")
+    claim = await leases.claim_next(db, worker="test", lease_s=60)
+    assert claim is not None
+    better = {"node_order": [0, 1], "cost": 2}
+    for progress in (Progress(None, 1, 0.5), Progress(better, None, 0.7)):
+        async with db.write() as session:
+            assert await save_progress(session, claim, progress)
+    await db.close()
+
+    async with connected(database.reporting_url) as connection:
+        curve = await connection.execute(
+            text(
+                "SELECT solver, version, attempt, elapsed_s, curve.cost, curve.lower_bound,"
+                " curve.gap, at >= submitted_at FROM reporting.incumbents AS curve"
+                " JOIN reporting.jobs USING (task_id, tenant_id, solver, version, attempt)"
+                " ORDER BY elapsed_s"
+            )
+        )
+        assert [tuple(row) for row in curve] == [
+            ("tsp", "v1", 1, 0.5, None, 1, None, True),
+            ("tsp", "v1", 1, 0.7, 2, 1, 0.5, True),
+        ]
+
+
+@pytest.mark.parametrize("view", ["jobs", "incumbents"])
+async def test_every_column_of_a_view_is_documented_and_no_other(
+    database: TestDatabase, view: str
+) -> None:
+    section = PAGE.split(f"## `reporting.{view}`")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \| ", section, re.MULTILINE)
+    async with connected(database.reporting_url) as connection:
+        result = await connection.execute(text(f"SELECT * FROM reporting.{view}"))  # noqa: S608
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == list(result.keys())
+
+
+async def test_the_example_of_the_page_runs(database: TestDatabase) -> None:
+    (example,) = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    async with connected(database.reporting_url) as connection:
+        assert (await connection.execute(text(example))).all() == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         "SELECT * FROM public.jobs",
+        "SELECT * FROM public.incumbents",
         "SELECT * FROM public.api_keys",
         "CREATE TABLE reporting.mine (id int)",
         "CREATE TABLE public.mine (id int)",
