@@ -153,17 +153,22 @@ class LostConnections:
             return
         now = _now()
         if self._asking is None or self._asking.done():
-            silent = {d: wait for d, wait in self._waits.items() if now >= wait.ask_at}
+            silent = {
+                driver: wait
+                for driver, wait in self._waits.items()
+                if now >= wait.ask_at and not driver.is_closed()
+            }
             for wait in silent.values():
                 wait.ask_at = now + (now - wait.since)
             if silent:
-                self._asking = begin_shared(self._end_the_lost(silent))
+                pids = [driver.get_server_pid() for driver in silent]  # while they have one
+                self._asking = begin_shared(self._end_the_lost(silent, pids))
         self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look)
 
-    async def _end_the_lost(self, silent: dict[Any, _Wait]) -> None:
+    async def _end_the_lost(self, silent: dict[Any, _Wait], pids: list[int]) -> None:
         """End those on which Postgres does nothing; whoever waits there gets an error at once."""
         try:
-            working = await self._working([driver.get_server_pid() for driver in silent])
+            working = await self._working(pids)
         except Exception as error:
             if is_outage(error):
                 effect = "cannot tell slow from lost connections"
@@ -174,10 +179,8 @@ class LostConnections:
         await asyncio.sleep(_GRACE_S)
         lost = [
             driver
-            for driver, wait in silent.items()
-            if self._waits.get(driver) is wait
-            and driver.get_server_pid() not in working
-            and not _has_news(driver)
+            for pid, (driver, wait) in zip(pids, silent.items(), strict=True)
+            if pid not in working and self._waits.get(driver) is wait and not _has_news(driver)
         ]
         if lost:
             # What happened to one has most likely happened to the others.
