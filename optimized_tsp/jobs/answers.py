@@ -17,7 +17,6 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
 from optimized_tsp.core.database import Database, WriteSession
-from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.leases import (
     CLAIM_TYPES,
     CLAIMED,
@@ -32,7 +31,7 @@ from optimized_tsp.jobs.leases import (
 from optimized_tsp.jobs.logs import NewLine, rows_of_lines
 from optimized_tsp.jobs.models import Incumbent, Job, LogLine, Solution
 from optimized_tsp.jobs.outcomes import Progress, ending, standing
-from optimized_tsp.jobs.solutions import explain, improve, raise_bound
+from optimized_tsp.jobs.solutions import curve_point, explain, merge
 from optimized_tsp.jobs.states import JobStatus
 from optimized_tsp.jobs.transitions import Happened, next_events
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -133,11 +132,13 @@ def _merge(
     """Put the answer into the rows, which no session writes; the parameters of `_write`."""
     known = {"known_seq": job.last_seq, "known_lines": job.log_lines}
     happened, points = [], []
-    if first is not None and (event := _take(row, first)) is not None:
-        happened.append(Happened(job, event, standing(row, first.elapsed_s)))
-        points.append(_point(job, row, first.elapsed_s))
-    if _take(row, answer) is not None:
-        points.append(_point(job, row, answer.elapsed_s))
+    if first is not None:
+        event = merge(row, first.solution, first.lower_bound, elapsed_s=first.elapsed_s)
+        if event is not None:
+            happened.append(Happened(job, event, standing(row, first.elapsed_s)))
+            points.append(curve_point(job, row, first.elapsed_s))
+    if merge(row, answer.solution, answer.lower_bound, elapsed_s=answer.elapsed_s) is not None:
+        points.append(curve_point(job, row, answer.elapsed_s))
     row.infeasibility = answer.infeasibility
     explain(row, answer.statistics)
     lines = rows_of_lines(job, log)
@@ -148,11 +149,12 @@ def _merge(
     job.run_time_s = answer.elapsed_s
     events = [event.row() for event in next_events(*happened)]  # first: the job counts them
     mine = {"id": str(claim.job_id), "fence": claim.fence, "worker": claim.worker}
+    of_job = {"job_id": str(claim.job_id)}
     solution = {name: getattr(row, name) for name in _solution_columns()}
     return target, {
         "job": {name: getattr(job, name) for name in _OF_JOB} | mine | known,
-        "solution": solution | {"job_id": str(claim.job_id)},
-        "points": points,
+        "solution": solution | of_job,
+        "points": [point | of_job for point in points],
         "lines": lines,
         "events": events,
     }
@@ -178,15 +180,6 @@ async def _read(session: WriteSession, claim: Claim) -> tuple[Job, Solution]:
     return job, row
 
 
-def _take(row: Solution, news: Progress | Answer) -> EventType | None:
-    """Merge a solution and a bound into the row; what there is to be told of, if anything."""
-    better = news.solution is not None and improve(row, news.solution, elapsed_s=news.elapsed_s)
-    raised = raise_bound(row, news.lower_bound)
-    if better:
-        return EventType.INCUMBENT
-    return EventType.BOUND if raised else None
-
-
 def _verdict(row: Solution, answer: Answer) -> tuple[JobStatus, SolutionStatus, StopReason]:
     """What is known once the answer is merged with what earlier runs had stored."""
     status, reason = answer.solution_status, answer.stop_reason
@@ -203,18 +196,6 @@ def _verdict(row: Solution, answer: Answer) -> tuple[JobStatus, SolutionStatus, 
     if status is SolutionStatus.UNKNOWN:
         return JobStatus.FAILED, status, reason
     return JobStatus.COMPLETED, status, reason
-
-
-def _point(job: Job, row: Solution, elapsed_s: float) -> dict[str, Any]:
-    """A point of the anytime curve, as JSON has it."""
-    return {
-        "job_id": str(job.id),
-        "attempt": job.attempt,
-        "elapsed_s": elapsed_s,
-        "cost": row.cost,
-        "lower_bound": row.lower_bound,
-        "gap": row.gap,
-    }
 
 
 @cache

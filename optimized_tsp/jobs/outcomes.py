@@ -15,7 +15,7 @@ from optimized_tsp.events.types import EventType
 from optimized_tsp.jobs.leases import Claim, locked
 from optimized_tsp.jobs.logs import NewLine, write_lines
 from optimized_tsp.jobs.models import Incumbent, Job, Solution
-from optimized_tsp.jobs.solutions import improve, raise_bound
+from optimized_tsp.jobs.solutions import curve_point, merge
 from optimized_tsp.jobs.states import MAX_CRASHES, MAX_LOST_CLAIMS, JobStatus
 from optimized_tsp.jobs.transitions import Happened, change_status, record, used_s
 from optimized_tsp.solvers.contract import SolutionStatus, StopReason
@@ -53,15 +53,12 @@ async def save_progress(session: WriteSession, claim: Claim, progress: Progress)
     """Store progress with its event; False (and nothing stored) when it is none."""
     job = await locked(session, claim)
     row = await _solution_row(session, job.id)
-    better = progress.solution is not None and improve(
-        row, progress.solution, elapsed_s=progress.elapsed_s
-    )
-    raised = raise_bound(row, progress.lower_bound)
-    if not better and not raised:
+    elapsed_s = progress.elapsed_s
+    event = merge(row, progress.solution, progress.lower_bound, elapsed_s=elapsed_s)
+    if event is None:
         return False
-    event = EventType.INCUMBENT if better else EventType.BOUND
-    await record(session, Happened(job, event, standing(row, progress.elapsed_s)))
-    session.add(_curve_point(job, row, progress.elapsed_s))
+    await record(session, Happened(job, event, standing(row, elapsed_s)))
+    session.add(Incumbent(job_id=job.id, **curve_point(job, row, elapsed_s)))
     return True
 
 
@@ -268,14 +265,3 @@ def standing(row: Solution, elapsed_s: float) -> dict[str, Any]:
         "gap": row.gap,
         "elapsed": round(elapsed_s, 6),
     }
-
-
-def _curve_point(job: Job, row: Solution, elapsed_s: float) -> Incumbent:
-    return Incumbent(
-        job_id=job.id,
-        attempt=job.attempt,
-        elapsed_s=elapsed_s,
-        cost=row.cost,
-        lower_bound=row.lower_bound,
-        gap=row.gap,
-    )

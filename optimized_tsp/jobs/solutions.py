@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from optimized_tsp.jobs.models import Solution
+from optimized_tsp.events.types import EventType
+from optimized_tsp.jobs.models import Job, Solution
 from optimized_tsp.solvers.contract import relative_gap
 
-__all__ = ["explain", "improve", "raise_bound", "stored_solution"]
+__all__ = ["curve_point", "explain", "improve", "merge", "stored_solution"]
 
 _LARGEST_BIGINT = 2**63 - 1
 
@@ -25,6 +26,31 @@ def stored_solution(row: Solution | Row[Any] | None) -> dict[str, Any] | None:
     if row.node_order is not None:
         solution["node_order"] = row.node_order
     return {**solution, "cost": row.cost}
+
+
+def merge(
+    row: Solution, solution: dict[str, Any] | None, lower_bound: int | None, *, elapsed_s: float
+) -> EventType | None:
+    """Put a solution and a bound into the row as far as they are better.
+
+    Returns the event that tells of it; None, and nothing changes, when neither is better.
+    """
+    better = solution is not None and improve(row, solution, elapsed_s=elapsed_s)
+    raised = _raise_bound(row, lower_bound)
+    if better:
+        return EventType.INCUMBENT
+    return EventType.BOUND if raised else None
+
+
+def curve_point(job: Job, row: Solution, elapsed_s: float) -> dict[str, Any]:
+    """A point of the job's anytime curve: columns of `incumbents` beside the job's id."""
+    return {
+        "attempt": job.attempt,
+        "elapsed_s": elapsed_s,
+        "cost": row.cost,
+        "lower_bound": row.lower_bound,
+        "gap": row.gap,
+    }
 
 
 def improve(row: Solution, solution: dict[str, Any], *, elapsed_s: float) -> bool:
@@ -43,7 +69,7 @@ def improve(row: Solution, solution: dict[str, Any], *, elapsed_s: float) -> boo
     return True
 
 
-def raise_bound(row: Solution, lower_bound: int | None) -> bool:
+def _raise_bound(row: Solution, lower_bound: int | None) -> bool:
     """Put a higher proven bound into the row; a lower one changes nothing (returns False)."""
     if lower_bound is None or (row.lower_bound is not None and row.lower_bound >= lower_bound):
         return False
