@@ -39,6 +39,7 @@ _CONNECT_TIMEOUT_S = 5.0
 # A server that vanished without a word never answers; one that lives ends statements before this.
 _COMMAND_TIMEOUT_S = 35.0
 
+_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslpassword")
 _SAID_BY_DRIVER = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
@@ -62,8 +63,17 @@ class Base(DeclarativeBase):
 
 
 def async_url(url: str) -> URL:
-    """The same database address with the asyncpg driver, whatever scheme the operator wrote."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+    """The same database address with the asyncpg driver, whatever scheme the operator wrote.
+
+    What libpq calls its TLS parameters (`sslmode`, `sslrootcert`, ...) asyncpg knows in an address
+    only, not as arguments, which SQLAlchemy makes of the query: they go along as an address.
+    """
+    there = make_url(url).set(drivername="postgresql+asyncpg")
+    tls = {name: value for name, value in there.query.items() if name.startswith(_TLS)}
+    if not tls:
+        return there
+    dsn = URL.create("postgresql", query=tls).render_as_string()
+    return there.difference_update_query(tls).update_query_dict({"dsn": dsn})
 
 
 def _dumps(value: object) -> str:
