@@ -25,9 +25,13 @@ def _two_workers(standing_fleet: RunningStack) -> None:
 
 
 async def test_a_backlog_is_shared_and_every_job_is_run_once(
-    submit: Submit, until_ended: Until
+    submit: Submit, until: Until, until_ended: Until, tmp_path: Path
 ) -> None:
-    jobs = [await submit("prove", ring=False) for _ in range(30)]
+    gate = tmp_path / "gate"
+    jobs = [await submit("prove", ring=False, gate=gate) for _ in range(30)]
+    for job in jobs[:2]:  # the oldest, one on each: neither ends before both run
+        await until(job, lambda story: story.cost == 5)
+    gate.touch()
 
     stories = [await until_ended(job) for job in jobs]
 
