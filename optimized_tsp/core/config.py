@@ -89,8 +89,9 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None,
-        description="Postgres, as postgresql://user:password@host:port/name, with libpq's parameters"
-        " for TLS if it needs them (?sslmode=verify-full&sslrootcert=/path). Unset: embedded.",
+        description="Postgres, as postgresql://user:password@host:port/name, with libpq's"
+        " parameters for TLS if it needs them (?sslmode=verify-full&sslrootcert=/path)."
+        " Unset: embedded.",
     )
     redis_url: SecretStr | None = Field(
         default=None,

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 # A lost notification costs at most this; processes that began together do not look together.
 _LOOK_ANYWAY_S = (3.0, 4.0)
+# Postgres did not answer who had been woken.
+_AGAIN_S = 1.0
 # What is looked for shares the pool with everything else the API does.
 _LOOKS_AT_ONCE = 3
 
@@ -177,20 +179,29 @@ class Waiter:
 
         It is asked at once, too, unless it found nothing last time and nothing happened since.
         Those who wait for the job with the same `question` are answered by the same look.
-        None, too, when the process begins to stop meanwhile.
+        None, too, when the process begins to stop meanwhile. A Postgres that is away is waited for.
         """
         deadline = monotonic() + timeout_s
         while True:
             if self.news.is_set() or not self._in_vain:
                 self.news.clear()
                 self._in_vain = False
-                found = await self._waiters.answer(self._job, question, look)
+                found = await self._asked(look, question)
                 if found is not None:
                     return found
-                self._in_vain = True
             left_s = deadline - monotonic()
             if left_s <= 0 or (self._waiters.ended and not self._came_late):
                 return None
             with suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
+                async with asyncio.timeout(left_s if self._in_vain else min(left_s, _AGAIN_S)):
                     await self.news.wait()
+
+    async def _asked(self, look: Callable[[], Awaitable[T | None]], question: Hashable) -> T | None:
+        try:
+            found = await self._waiters.answer(self._job, question, look)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return None  # what woke us is still there to be found
+        self._in_vain = found is None
+        return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from optimized_tsp.core.outages import is_outage
 from optimized_tsp.jobs import commands
 from optimized_tsp.jobs.endpoints.beside import body_with_query, query_parameters
 from optimized_tsp.jobs.endpoints.scope import job_path, scope_of
@@ -73,7 +73,7 @@ def _add_submit(router: APIRouter, solver: AnySolver) -> None:
         view, _ = await commands.submit(services, scope, submission, replay)
         response.headers["Location"] = job_path(solver, view.task_id)
         if wait_s:
-            view = await _wait(services, scope, view.task_id, wait_s)
+            view = await _wait(services, scope, view, wait_s)
             response.headers["Preference-Applied"] = f"wait={wait_s}"
             response.status_code = 200 if view.status in TERMINAL else 202
         return view
@@ -113,14 +113,27 @@ async def _body(request: Request, services: Services, solver: AnySolver) -> Body
     return body_with_query(request, solver, content, media_type(request))
 
 
-async def _wait(services: Services, scope: Scope, job_id: UUID, wait_s: float) -> JobView:
+async def _wait(services: Services, scope: Scope, stored: JobView, wait_s: float) -> JobView:
+    """The job when it has ended, or as it is when time is up.
+
+    It is stored: who waits for it is told so even if Postgres is away by then.
+    """
+    job_id = stored.task_id
+
     async def ended_view() -> JobView | None:
         found = await commands.view(services, scope, job_id)
         return found if found.status in TERMINAL else None
 
     with services.waiters.waiting_for(job_id) as waiter:
         ended = await waiter.until(ended_view, ("status", scope), timeout_s=wait_s)
-    return ended if ended is not None else await commands.view(services, scope, job_id)
+    if ended is not None:
+        return ended
+    try:
+        return await commands.view(services, scope, job_id)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return stored
 
 
 def _described(solver: AnySolver, headers: dict[str, str]) -> dict[str, Any]:
