@@ -56,6 +56,10 @@ class Stories:
     async def until_ended(self, job_id: str, within_s: float = 30.0) -> Story:
         return await self.until(job_id, lambda story: story.status in TERMINAL, within_s)
 
+    async def cursor(self) -> str:
+        """Where the feed is."""
+        return f"{await newest_position(self._database):x}"
+
     async def count(self) -> int:
         """Jobs there are."""
         async with self._database.read() as session:

@@ -29,16 +29,20 @@ HOLE_S = 2.0
 async def latency(proxy: FaultProxy) -> AsyncIterator[None]:
     """Every word takes 50 ms there, and 50 ms back."""
     proxy.latency_s = 0.05
-    yield
-    proxy.calm()
+    try:
+        yield
+    finally:
+        proxy.calm()
 
 
 @asynccontextmanager
 async def drip(proxy: FaultProxy) -> AsyncIterator[None]:
     """Words come 200 bytes at a time, fifty times a second."""
     proxy.drip_bytes = 200
-    yield
-    proxy.calm()
+    try:
+        yield
+    finally:
+        proxy.calm()
 
 
 @asynccontextmanager
@@ -47,9 +51,11 @@ async def black_hole(proxy: FaultProxy) -> AsyncIterator[None]:
     proxy.swallow(on=True)
     loop = asyncio.get_running_loop()
     away = loop.call_later(HOLE_S, lambda: loop.run_in_executor(None, proxy.calm))
-    yield
-    away.cancel()
-    proxy.calm()
+    try:
+        yield
+    finally:
+        away.cancel()
+        proxy.calm()
 
 
 @asynccontextmanager
@@ -88,11 +94,11 @@ async def test_jobs_are_submitted_followed_and_finished_whatever_the_network_doe
     server: str,
 ) -> None:
     proxy = cluster.postgres_proxy if server == "postgres" else cluster.redis_proxy
-    gate = tmp_path / "gate"
+    gate, before = tmp_path / "gate", await stories.cursor()
     running = await traffic.submit(http, odd("prove", gate=gate), ODD_PATH)
     await stories.until(running, lambda story: "incumbent" in story.types)
 
-    async with following(cluster) as watcher, network(proxy):
+    async with following(cluster, before) as watcher, network(proxy):
         others = [await traffic.submit(http, odd("prove"), ODD_PATH) for _ in range(3)]
         gate.touch()
         for job in (running, *others):
@@ -125,9 +131,9 @@ async def test_postgres_connections_lost_in_the_middle_of_a_run_cost_no_lease(
 
 
 @asynccontextmanager
-async def following(cluster: Cluster) -> AsyncIterator[Watcher]:
+async def following(cluster: Cluster, after: str) -> AsyncIterator[Watcher]:
     """A client of the feed, for as long as the block lasts."""
-    watcher = Watcher(cluster, 0)
+    watcher = Watcher(cluster, 0, after)
     watching = asyncio.create_task(watcher.watch(lambda _: False))
     try:
         yield watcher
