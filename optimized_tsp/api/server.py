@@ -31,11 +31,11 @@ FILES_FOR_ALL_CLIENTS = 11_000
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     configure_logging(settings.log_format, settings.log_level)
-    raise_open_files(needed=FILES_FOR_ALL_CLIENTS)
     try:
         app = create_app(settings)
     except (UnfitSolver, TracingUnavailable) as error:
         sys.exit(f"optimized-tsp: {error}")
+    raise_open_files(needed=FILES_FOR_ALL_CLIENTS)
     # What is there by now stays: looking through it again and again took a part of every request.
     gc.collect()
     gc.freeze()
