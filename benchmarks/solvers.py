@@ -106,13 +106,15 @@ def naive_stop_s(instance: TspInstance, *, after_s: float) -> float:
 
 
 def instances(folder: Path | None) -> Iterator[tuple[str, TspInstance]]:
-    """Named instances: of a folder, or the bundled example and random points."""
+    """Named instances: of a folder, or the bundled round trip and random points."""
     if folder is not None:
         for path in sorted(folder.glob("*.tsp")):
             yield path.stem, TspInstance.model_validate({"tsplib": path.read_text("utf-8")})
         return
     for example in TspSolver().examples():
-        yield example.name, TspInstance.model_validate(example.submission["tsp_instance"])
+        instance = TspInstance.model_validate(example.submission["tsp_instance"])
+        if instance.round_trip:  # the naive model knows nothing else
+            yield example.name, instance
     for num_nodes in (30, 60, 100):
         source = random.Random(num_nodes)
         points = [[float(source.randint(0, 9999)) for _ in "xy"] for _ in range(num_nodes)]
