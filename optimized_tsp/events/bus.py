@@ -77,7 +77,7 @@ class Bus:
             redis_url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1, _LOSSES),  # type: ignore[arg-type]  # its own by its type
+            retry=Retry(NoBackoff(), 1, _LOSSES),  # type: ignore[arg-type]  # typed for its own
         )
         self._paused_until = 0.0
         self._gather_until = 0.0
